@@ -1,0 +1,125 @@
+"""The only place where a string becomes shell: quoting, commands, secrets. Pure; runs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_KEY = os.urandom(32)
+"""Keys the digests of secrets; new in every process, so a digest seen anywhere tells nothing later."""
+
+_PLACE = re.compile(r"@\{(\w+)\}")
+
+
+class Secret:
+    """A value that is compared but never shown: prints as ``***`` everywhere.
+
+    Equality and hash go through a keyed digest, so that neither a traceback nor a dictionary of states
+    carries the value. :meth:`reveal` is the one way to it, called where it is written to a host.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself; call it only where the bytes leave for the host."""
+        return self._value
+
+    def digest(self) -> str:
+        """Keyed digest, stable within this process only."""
+        return hmac.new(_KEY, self._value.encode(), hashlib.sha256).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self.digest(), other.digest())
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+
+class Script(str):
+    """Shell text whose data is already quoted. Made by :func:`sh` and :func:`join`, never by an f-string."""
+
+    __slots__ = ()
+
+
+def quote(value: str | os.PathLike[str]) -> Script:
+    """One shell word that means exactly ``value``, whatever it holds; a NUL byte is a ValueError."""
+    text = os.fspath(value)
+    if "\0" in text:
+        raise ValueError(f"a NUL byte cannot be part of a command or a path: {text!r}")
+    return Script(shlex.quote(text))
+
+
+def sh(template: str, /, **values: Script | str | int | os.PathLike[str] | Iterable[str]) -> Script:
+    """``template`` with every ``@{name}`` replaced by its quoted value.
+
+    A :class:`Script` goes in as it is, a list becomes its words side by side (an empty list: nothing).
+    A name the template does not use, or one it misses, is a KeyError: both are typing mistakes.
+    """
+    used = set(_PLACE.findall(template))
+    if used != values.keys():
+        raise KeyError(f"template and values differ in {sorted(used ^ values.keys())}")
+
+    def word(match: re.Match[str]) -> str:
+        value = values[match[1]]
+        if isinstance(value, Script):
+            return value
+        if isinstance(value, int):
+            return str(value)
+        if isinstance(value, str | os.PathLike):
+            return quote(value)
+        return " ".join(quote(one) for one in value)
+
+    return Script(_PLACE.sub(word, template))
+
+
+def join(parts: Iterable[Script], separator: str = "\n") -> Script:
+    """Scripts one after another; anything that is not a Script is a TypeError."""
+    parts = list(parts)
+    for part in parts:
+        if not isinstance(part, Script):
+            raise TypeError(f"not a Script, quote it first: {part!r}")
+    return Script(separator.join(parts))
+
+
+def words(argv: Iterable[str | os.PathLike[str]]) -> Script:
+    """An argument vector as one command line."""
+    return Script(" ".join(quote(one) for one in argv))
+
+
+@dataclass(frozen=True)
+class Command:
+    """One step that runs something on a host, as root, in ``/``, with /dev/null on stdin.
+
+    label: what a person reads while it runs ("install nginx").
+    script: what runs; no secret ever stands in it (argv is visible to everybody on a host).
+    timeout: seconds until the host ends it (SIGTERM, ten seconds later SIGKILL).
+    """
+
+    label: str
+    script: Script
+    timeout: int = 600
+
+
+def assignments(values: Mapping[str, Any]) -> Script:
+    """``NAME='value'`` lines for a script's own variables; names must be plain identifiers."""
+    for name in values:
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ValueError(f"not a shell variable name: {name!r}")
+    return join([Script(f"{name}={quote(str(value))}") for name, value in values.items()])
