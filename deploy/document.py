@@ -1,0 +1,219 @@
+"""YAML files as plain values that know where each key stands. Gives no meaning; refuses unknown tags."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from deploy.errors import InputError
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STR = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class Mark(NamedTuple):
+    """A place in a file. Lines and columns count from 1; key is the dotted path inside the file ("" = its top)."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}"
+        return f"{place}: {self.key}" if self.key else place
+
+    def error(self, sentence: str) -> InputError:
+        """The error that says what is wrong at this place."""
+        return InputError(f"{self}: {sentence}")
+
+    def below(self, key: object) -> Mark:
+        """The same place, said of a key that is not there to have its own."""
+        return self._replace(key=f"{self.key}.{key}" if self.key else str(key))
+
+
+class Map(dict[Any, Any]):
+    """A mapping from a file: a plain dict that also knows where it starts and where each of its keys stands."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(
+        self, mark: Mark, values: dict[Any, Any] | None = None, marks: dict[Any, Mark] | None = None
+    ):
+        super().__init__(values or {})
+        self.mark = mark
+        self.marks: dict[Any, Mark] = dict(marks or {})
+
+    def put(self, key: Any, value: Any, mark: Mark) -> None:
+        """Set a key together with its place."""
+        self[key] = value
+        self.marks[key] = mark
+
+
+class List(list[Any]):
+    """A list from a file that also knows where it starts and where each of its entries stands."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark, values: Iterable[Any], marks: Iterable[Mark]):
+        super().__init__(values)
+        self.mark = mark
+        self.marks = list(marks)
+
+
+class Unsafe(str):
+    """Text tagged ``!unsafe``: braces in it are text, never a template."""
+
+    __slots__ = ()
+
+
+def shown(path: Path) -> str:
+    """A path as a person at this prompt would write it: relative when it is below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def describe(value: Any) -> str:
+    """A value in the words of a YAML file, short enough for a sentence."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = repr(str(value)) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else f"{text[:76]}...{text[-1]}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the known name that looks most like this one, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def locate(value: Any, path: Iterable[Any], mark: Mark) -> Mark:
+    """The mark of the deepest part of ``path`` that exists below ``value``."""
+    for part in path:
+        if isinstance(value, Map) and part in value.marks:
+            mark, value = value.marks[part], value[part]
+        elif isinstance(value, List) and isinstance(part, int) and part < len(value):
+            mark, value = value.marks[part], value[part]
+        else:
+            break
+    return mark
+
+
+def read(path: Path) -> Any:
+    """The one document in a YAML (or JSON) file; None for an empty file. Every fault is an InputError with its place."""
+    file = shown(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file}: expected UTF-8 text, found byte 0x{error.object[error.start]:02x}"
+        ) from None
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark or error.context_mark
+        mark = Mark(file, place.line + 1, place.column + 1, "") if place else Mark(file, 1, 1, "")
+        raise mark.error(f"expected YAML, but {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: expected YAML, but {str(error).splitlines()[0]}") from None
+    return None if node is None else _Builder(file, loader).value(node, "")
+
+
+class _Builder:
+    """Turns composed nodes into plain values and marks."""
+
+    def __init__(self, file: str, loader: Any) -> None:
+        self._file = file
+        self._loader = loader
+        self._open: list[Any] = []
+
+    def value(self, node: Any, key: str) -> Any:
+        """The plain value of a node found at ``key``."""
+        if isinstance(node, yaml.ScalarNode):
+            return node.value if node.tag == _STR else self._scalar(node, key)
+        mark = self._mark(node, key)
+        if node.tag.startswith("!"):
+            raise mark.error(f"the tag {node.tag} is not understood; write a plain value")
+        if node in self._open:
+            raise mark.error("this anchor contains itself")
+        self._open.append(node)
+        built = self._map(node, mark) if isinstance(node, yaml.MappingNode) else self._list(node, mark)
+        self._open.pop()
+        return built
+
+    def _mark(self, node: Any, key: str) -> Mark:
+        return Mark(self._file, node.start_mark.line + 1, node.start_mark.column + 1, key)
+
+    def _scalar(self, node: Any, key: str) -> Any:
+        if node.tag == "!unsafe":
+            return Unsafe(node.value)
+        if node.tag == "!vault":
+            raise self._mark(node, key).error(
+                "Ansible Vault values are not read; keep the secret in a file or the environment"
+                " and name it with {file: ...} or {env: ...} or a lookup"
+            )
+        try:
+            return self._loader.construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            raise self._mark(node, key).error(
+                f"{node.value!r} is not a valid {node.tag.split(':')[-1]}"
+            ) from None
+
+    def _list(self, node: Any, mark: Mark) -> List:
+        keys = [f"{mark.key}.{number}" if mark.key else str(number) for number in range(len(node.value))]
+        return List(
+            mark,
+            [self.value(child, key) for child, key in zip(node.value, keys, strict=True)],
+            [self._mark(child, key) for child, key in zip(node.value, keys, strict=True)],
+        )
+
+    def _map(self, node: Any, mark: Mark) -> Map:
+        result = Map(mark)
+        merged: list[Any] = []
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                merged.append((key_node, value_node))
+                continue
+            name = self._key(key_node, mark)
+            place = self._mark(key_node, f"{mark.key}.{name}" if mark.key else str(name))
+            if name in result:
+                raise place.error(
+                    f"this key stands here a second time; the first is on line {result.marks[name].line}"
+                )
+            result.put(name, self.value(value_node, place.key), place)
+        for key_node, value_node in merged:
+            for name, value, place in self._merge(key_node, value_node, mark):
+                if name not in result:
+                    result.put(name, value, place)
+        return result
+
+    def _key(self, node: Any, mark: Mark) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._mark(node, mark.key).error("expected a plain text as key, found a list or mapping")
+        return node.value if node.tag == _STR else self._scalar(node, mark.key)
+
+    def _merge(self, key_node: Any, node: Any, mark: Mark) -> Iterator[tuple[Any, Any, Mark]]:
+        """What ``<<:`` brings in, the first of several mappings winning."""
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for source in sources:
+            found = self.value(source, mark.key)
+            if not isinstance(found, Map):
+                raise self._mark(key_node, mark.key).error(
+                    f"<<: expected a mapping to merge, found {describe(found)}"
+                )
+            for name, value in found.items():
+                yield name, value, found.marks[name]
