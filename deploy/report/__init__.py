@@ -1,0 +1,122 @@
+"""The only place that prints: events, tables and errors become text, a live display or JSON lines.
+
+It decides how things look and nothing else; every byte passes one masking sink. rich is imported only for a
+live display that really appears.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self, TextIO
+
+from deploy.errors import BarehostError
+from deploy.events import Event, Report
+from deploy.report.jsonlines import JsonReporter, now
+from deploy.report.live import LiveReporter
+from deploy.report.mask import Mask
+from deploy.report.sink import Sink
+from deploy.report.text import TextReporter
+from deploy.shell import Secret
+
+__all__ = ["Reporter", "error", "mask_secrets", "reporter", "say", "table"]
+
+_MASK = Mask()
+
+
+class Reporter(Protocol):
+    """Shows a run. A context: what it draws is gone when it is left, also by an exception or ^C."""
+
+    def __call__(self, event: Event) -> None:
+        """Show one event; may be called from any thread."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def close(self, reports: Sequence[Report]) -> None:
+        """Print the summary; nothing is drawn live from then on."""
+
+
+def reporter(
+    *, json: bool, verbose: int, diff: bool, stream: TextIO | None = None, hosts: Sequence[str]
+) -> Reporter:
+    """The reporter that suits where the output goes (stdout when ``stream`` is None).
+
+    verbose: 1 shows steps and what they print, 2 their scripts too. diff: show unified diffs.
+    hosts: all that will take part, in the order they are shown.
+    """
+    stream = stream or sys.stdout
+    target = Sink(stream, _MASK, colour=_colourful(stream))
+    if json:
+        return JsonReporter(target, verbose=verbose, diff=diff)
+    kind = LiveReporter if _terminal(stream) else TextReporter
+    return kind(target, verbose=verbose, diff=diff, hosts=hosts)
+
+
+def mask_secrets(secrets: Iterable[Secret]) -> None:
+    """From now on nothing printed holds any of these; call it before anything that could print them."""
+    _MASK.add(secrets)
+
+
+def say(text: str, *, json: bool = False) -> None:
+    """One line, or several, for people; as a ``message`` event for programs."""
+    if json:
+        _record({"event": "message", "text": text})
+    else:
+        _out(sys.stdout).lines([[(row, "")] for row in _MASK.block(text)])
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, json: bool = False) -> None:
+    """Rows under their headers, in columns as wide as they need; a ``row`` event each for programs.
+
+    None in a row shows as ``-``. Without any row it says ``none``.
+    """
+    values = list(rows)
+    if json:
+        for row in values:
+            _record({"event": "row"} | dict(zip(headers, row, strict=True)))
+        return
+    if not values:
+        say("none")
+        return
+    cells = [["-" if one is None else _MASK.data(str(one)) for one in row] for row in values]
+    widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
+    head, *body = (
+        [f"{one:<{width}}" for one, width in zip(row, widths, strict=True)] for row in [headers, *cells]
+    )
+    styled = [[("  ".join(head).rstrip(), "bold")], *([("  ".join(row).rstrip(), "")] for row in body)]
+    _out(sys.stdout).lines(styled)
+
+
+def error(problem: BarehostError, *, json: bool = False) -> None:
+    """Why nothing (more) is done: on stderr for people, an ``error`` event on stdout for programs."""
+    if json:
+        kind = type(problem).__name__
+        _record({"event": "error", "kind": kind, "message": str(problem), "exit_code": problem.exit_code})
+        return
+    first, *rest = _MASK.block(str(problem))
+    _out(sys.stderr).lines(
+        [[("error: ", "red"), (first, "")], *([("       ", ""), (row, "")] for row in rest)]
+    )
+
+
+def _record(values: dict[str, Any]) -> None:
+    _out(sys.stdout).record({"event": values["event"], "time": now()} | values)
+
+
+def _out(stream: TextIO) -> Sink:
+    return Sink(stream, _MASK, colour=_colourful(stream))
+
+
+def _terminal(stream: TextIO) -> bool:
+    """A terminal that understands cursor movement."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _colourful(stream: TextIO) -> bool:
+    return _terminal(stream) and not os.environ.get("NO_COLOR")

@@ -1,0 +1,137 @@
+"""Events as JSON, one object a line, for programs; prints nothing else and decides nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from deploy.events import (
+    Connecting,
+    Event,
+    Failure,
+    Finished,
+    Looking,
+    Note,
+    Planned,
+    Report,
+    Sending,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+)
+from deploy.report.mask import StepMask
+from deploy.report.sink import Sink
+
+NAMES: dict[type[Event], str] = {
+    Connecting: "connecting",
+    Looking: "looking",
+    Planned: "planned",
+    Sending: "sending",
+    StepStarted: "step_started",
+    StepOutput: "step_output",
+    StepFinished: "step_finished",
+    Note: "note",
+    Finished: "finished",
+}
+"""Stable: programs read them. docs/output.md lists them and a test keeps the two equal."""
+
+_EVERY = 0.5
+"""Seconds between two ``sending`` events of one thing; its first and its last are always written."""
+
+
+class JsonReporter:
+    """Writes each event as it comes, and a ``summary`` at the end."""
+
+    def __init__(self, sink: Sink, *, verbose: int, diff: bool) -> None:
+        self._sink = sink
+        self._verbose = verbose
+        self._diff = diff
+        self._lock = threading.Lock()
+        self._masks: dict[str, StepMask] = {}
+        self._sent: dict[tuple[str, str], float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to restore: nothing was drawn."""
+
+    def __call__(self, event: Event) -> None:
+        """Write ``event``; safe from any thread."""
+        with self._lock:
+            match event:
+                case StepOutput(host, line):
+                    self._output(host, self._mask(host).feed(line))
+                case Sending() if not self._due(event):
+                    pass
+                case _:
+                    if isinstance(event, StepStarted | StepFinished | Finished):
+                        self._output(event.host, self._mask(event.host).flush())
+                    self._record(NAMES[type(event)], event.host, self._values(event))
+
+    def close(self, reports: Sequence[Report]) -> None:
+        """Write the summary: every host's report, without its plan, which ``planned`` has told."""
+        with self._lock:
+            hosts = [report_values(one) for one in reports]
+            self._sink.record({"event": "summary", "time": now(), "hosts": hosts})
+
+    def _values(self, event: Event) -> dict[str, Any]:
+        match event:
+            case Planned(_, plan, number, diffs):
+                values = {"number": number, **plan.as_json()}
+                return values | {"diffs": [asdict(one) for one in diffs]} if self._diff else values
+            case Finished(_, report):
+                return report_values(report)
+            case StepStarted(_, label, number, count, script):
+                values = {"label": label, "number": number, "count": count}
+                return values | {"script": script} if self._verbose > 1 else values
+        return asdict(event)
+
+    def _mask(self, host: str) -> StepMask:
+        return self._masks.setdefault(host, StepMask(self._sink.mask))
+
+    def _output(self, host: str, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._record("step_output", host, {"line": line})
+
+    def _record(self, name: str, host: str, values: dict[str, Any]) -> None:
+        self._sink.record({"event": name, "host": host, "time": now()} | values)
+
+    def _due(self, event: Sending) -> bool:
+        key, moment = (event.host, event.what), time.monotonic()
+        if event.done < event.total and moment - self._sent.get(key, -_EVERY) < _EVERY:
+            return False
+        self._sent[key] = moment
+        return True
+
+
+def report_values(report: Report) -> dict[str, Any]:
+    """A report as plain values; its plan is left out."""
+    return {
+        "host": report.host,
+        "outcome": report.outcome,
+        "changed": list(report.changed),
+        "seconds": round(report.seconds, 3),
+        "passes": report.passes,
+        "round_trips": report.round_trips,
+        "sent": report.sent,
+        "received": report.received,
+        "urls": list(report.urls),
+        "failure": _failure_values(report.failure),
+    }
+
+
+def _failure_values(failure: Failure | None) -> dict[str, Any] | None:
+    return None if failure is None else asdict(failure)
+
+
+def now() -> str:
+    """UTC, to the millisecond: ``2025-01-31T12:00:00.123Z``."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
