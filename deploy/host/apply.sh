@@ -1,0 +1,85 @@
+# The fixed part of every apply: runs as root in a transient unit of its own, so that nothing but the host
+# itself can stop it half way. The plan's own part follows below it and calls these functions.
+#
+#   RUN    this run's folder: steps/N, blobs/, upload/, undo, sweep, candidate
+#   NONCE  marks the lines of the log that are events, not output
+STATE=/var/lib/barehost
+export RUN UPLOAD="$RUN/upload" LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
+cd /
+exec </dev/null >>"$RUN/log" 2>&1
+
+event() { printf '\n\036%s %s\n' "$NONCE" "$*"; }
+
+lock() {
+  mkdir -p -m 700 /run/barehost
+  exec 9>>/run/barehost/lock
+  flock -n 9 || { event locked; exit 75; }
+  printf '%s\n' "$RUN" >/run/barehost/holder
+}
+
+# One step in a process of its own; the lock is not handed on, so that a daemon it starts cannot keep it.
+step() {
+  event begin "$1"
+  timeout -k 10 "$2" sh "$RUN/steps/$1" 9>&-
+  code=$?
+  event end "$1" "$code"
+  [ "$code" -eq 0 ] || fail
+}
+
+# What a run that was killed left behind: files that were never proven go back, staged ones go away.
+recover() {
+  [ -e "$STATE/undo" ] || [ -e "$STATE/sweep" ] || return 0
+  if [ -e "$STATE/undo" ]; then sh "$STATE/undo" 9>&- && rm -f "$STATE/undo" && event restored; fi
+  if [ -e "$STATE/sweep" ]; then sh "$STATE/sweep" && rm -f "$STATE/sweep"; fi
+  sync -f "$STATE"
+}
+
+stage_file() { # blob owner group mode target
+  mkdir -p -- "${5%/*}" && install -T -o "$2" -g "$3" -m "$4" -- "$RUN/blobs/$1" "${5%/*}/.barehost-new.${5##*/}" || fail
+}
+
+stage_link() { # target-of-the-link path
+  mkdir -p -- "${2%/*}" && ln -sfT -- "$1" "${2%/*}/.barehost-new.${2##*/}" || fail
+}
+
+# A check sees the whole candidate /etc: what is staged laid over it, what goes away hidden.
+candidate() { # step seconds
+  event begin "$1"
+  unshare -m --propagation private sh -c '
+    mkdir -p /run/barehost/candidate && mount -t tmpfs -o mode=755 tmpfs /run/barehost/candidate || exit 90
+    sh "$RUN/candidate" /run/barehost/candidate || exit 91
+    mount -t overlay -o lowerdir=/run/barehost/candidate:/etc overlay /etc || exit 90
+    exec timeout -k 10 "$2" sh "$RUN/steps/$1"' sh "$1" "$2" 9>&-
+  code=$?
+  event end "$1" "$code"
+  [ "$code" -eq 0 ] || fail
+}
+
+# From here to commit() the undo on the disk takes everything back, also after a power cut.
+switch() {
+  cp "$RUN/undo" "$STATE/undo.new" && sh "$RUN/keep" && sync -f "$STATE" && mv -f "$STATE/undo.new" "$STATE/undo" && sync -f "$STATE" || fail
+  sh "$RUN/rename" || fail
+  event switched
+}
+
+commit() {
+  rm -f "$STATE/undo" && sync -f "$STATE" && sh "$STATE/sweep" && rm -f "$STATE/sweep"
+  event committed
+}
+
+fail() {
+  recover
+  finish failed
+  exit 1
+}
+
+finish() { # outcome
+  printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$(cat "$RUN/about")" >>/var/log/barehost.log
+  rm -rf "$RUN/blobs" "$RUN/upload" "$RUN/steps" "$RUN/candidate"
+  event finished "$1"
+}
+
+lock
+recover

@@ -1,0 +1,48 @@
+# The far side of a session: reads frames on stdin, runs scripts, stores uploads; never parses data as shell.
+#
+# It travels as one argument, through whatever login shell the user has (bash, dash, fish, csh), so it is
+# joined into one line first: every line ends in ; or a keyword, comments stand alone on a line, and there is
+# no single quote, no exclamation mark and no doubled backslash. deploy/transport/frames.py says what goes over the wire.
+LC_ALL=C; PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; HOME=/root;
+export LC_ALL PATH HOME; unset LANG LANGUAGE ENV BASH_ENV CDPATH; IFS=" ";
+cd /; umask 077;
+fail() { echo "barehost: $*"; exit 1; };
+for tool in cat gzip head id mkdir rm sha256sum tail tee timeout; do
+command -v "$tool" >/dev/null || fail "missing $tool"; done;
+[ "$(id -u)" = 0 ] || fail "not root";
+read -r nonce < /proc/sys/kernel/random/uuid; read -r id < /proc/sys/kernel/random/uuid;
+
+# What a look needs lies in memory, so that a full disk can still be looked at; uploads go to the disk.
+scratch=/run/barehost/sessions/$id; SESSION=/var/lib/barehost/sessions/$id; export SESSION;
+mkdir -p "$scratch" || fail "no folder";
+leave() { cd /; rm -rf "$scratch" "$SESSION"; };
+trap leave EXIT; trap "exit 1" HUP INT PIPE TERM;
+umask 022;
+
+# The payload of a frame, exactly; nothing reads it before its hash is what the header says.
+script() {
+head -c "$size" > "$scratch/frame" || fail "cannot store $name";
+[ "$(sha256sum < "$scratch/frame")" = "$sum  -" ] || fail "broken $name";
+};
+upload() {
+[ -d "$SESSION" ] || (umask 077; mkdir -p "$SESSION") || fail "cannot store $name";
+[ "$kind" = more ] || : > "$SESSION/$name" || fail "cannot store $name";
+got=$({ head -c "$size" | tee -a "$SESSION/$name" || echo unwritten; } | sha256sum);
+[ "$got" = "$sum  -" ] || fail "broken $name";
+};
+perform() { timeout -k 10 "$limit" sh "$1" </dev/null 2>"$scratch/stderr"; };
+reply() {
+if [ -s "$scratch/stderr" ]; then
+printf "\n%s %s 1\n" "$nonce" "$rc"; tail -c 65536 "$scratch/stderr"; printf "\n%s\n" "$nonce";
+else printf "\n%s %s 0\n" "$nonce" "$rc"; fi;
+};
+
+printf "\nbarehost ready %s\n" "$nonce";
+while read -r kind name size sum limit; do
+case "$kind" in
+file|more) upload;;
+run) script; perform "$scratch/frame"; rc=$?; reply;;
+zrun) script; gzip -dc < "$scratch/frame" > "$scratch/script" || fail "cannot store $name";
+{ perform "$scratch/script"; echo $? > "$scratch/rc"; } | gzip -1; read -r rc < "$scratch/rc"; reply;;
+*) fail "unknown frame $kind";;
+esac; done

@@ -1,0 +1,77 @@
+"""The only place that talks SSH: one connection, one exec, framed scripts and uploads; prints nothing.
+
+    with connect(host) as session:
+        reply = session.run(sh("uname -r"), timeout=30)
+
+session.py is what the engine sees; route.py says how a host is reached, hostkeys.py which key it must show,
+link.py connects and logs in, channel.py and frames.py speak with deploy/host/loop.sh on the other side.
+paramiko and Fabric are imported when a connection is made, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from deploy.shell import Secret
+from deploy.transport import hostkeys, route
+from deploy.transport.hostkeys import PINS, HostKey
+from deploy.transport.session import Reply, Session
+
+if TYPE_CHECKING:
+    from deploy.inventory import Host
+
+__all__ = ["HostKey", "Reply", "Session", "connect", "scan", "standing", "trust"]
+
+
+def connect(host: Host, *, password: Callable[[str], Secret] | None = None) -> Session:
+    """Log in and become root: a session, to be used in a ``with`` statement.
+
+    password: asked for sudo's password when sudo wants one and the inventory has none, with a sentence to
+    show; called from the thread that connects, so it must answer from memory the second time. None: such a
+    host is a HostError.
+
+    Raises HostError: one sentence that says what failed and what to do. docs/ssh.md lists them.
+    """
+    from deploy.transport.channel import LoopSession
+    from deploy.transport.link import open_link
+
+    hops = route.route(host, route.lookup())
+    link = open_link(host.name, hops)
+
+    def secret() -> Secret | None:
+        if host.sudo_password is not None or password is None:
+            return host.sudo_password
+        return password(f"sudo password of {hops[-1].user} on {host.name}")
+
+    try:
+        return LoopSession(host, hops[-1].user, link, secret)
+    except BaseException:
+        link.close()
+        raise
+
+
+def scan(host: Host) -> list[HostKey]:
+    """The host's keys, fetched without trusting any: for a person to compare their fingerprints.
+
+    When a jump host on the way is not trusted yet, its keys come instead: trust them, then scan again.
+    Raises HostError as :func:`connect` does.
+    """
+    from deploy.transport.link import fetch
+
+    return fetch(host.name, route.route(host, route.lookup()))
+
+
+def standing(host: Host, key: HostKey) -> str:
+    """What the known_hosts files say of a key: ``trusted``, ``unknown``, ``changed`` or ``revoked``."""
+    hops = route.route(host, route.lookup())
+    files = next((hop.known_hosts for hop in hops if hop.pin == key.name), hops[-1].known_hosts)
+    return hostkeys.standing(hostkeys.read(files), key)
+
+
+def trust(host: Host, keys: Sequence[HostKey], *, replace: bool = False) -> list[HostKey]:
+    """Pin keys in the project's known_hosts file; those that were new to it.
+
+    A key that differs from a pinned one is a HostError unless ``replace``.
+    """
+    return hostkeys.pin(host.project / PINS, keys, replace=replace)

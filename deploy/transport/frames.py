@@ -1,0 +1,147 @@
+"""What travels over a session's one channel: frames to the host, replies back. Pure bytes; no socket.
+
+A frame is one header line, ``<kind> <name> <size> <sha256> <limit>``, and exactly ``size`` bytes. Kinds:
+``file`` begins the upload ``name``, ``more`` continues it, ``run`` is a script to run for at most ``limit``
+seconds (0: no limit), ``zrun`` the same with the script and its stdout compressed by gzip.
+
+A reply is the script's stdout as it comes, then a line break and ``<nonce> <rc> <0 or 1>``; with 1, what the
+script wrote to stderr follows, then a line break and ``<nonce>``. The nonce is the host's, new for each
+session and never in a script's environment, so that nothing a script prints can end its own reply.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import resources
+
+from deploy.transport.session import Reply
+
+PIECE = 1 << 20
+"""Bytes in one frame of an upload: what is held in memory, and lost when a hash is wrong."""
+
+_READY = re.compile(rb"\nbarehost ready ([0-9a-f-]{36})\n")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+@cache
+def loop() -> str:
+    """The program of the far side as one line, see deploy/host/loop.sh."""
+    return one_line(resources.files("deploy").joinpath("host/loop.sh").read_text())
+
+
+def one_line(program: str) -> str:
+    """A shell program without comments and line breaks, fit for any login shell inside single quotes.
+
+    Raises ValueError for what some login shell would change there: a single quote, an exclamation mark
+    (csh), two backslashes in a row (fish).
+    """
+    lines = (line.strip() for line in program.splitlines())
+    line = " ".join(one for one in lines if one and not one.startswith("#"))
+    for mark in ("'", "!", "\\\\"):
+        if mark in line:
+            raise ValueError(f"{mark} in the program would not survive every login shell")
+    return line
+
+
+def ready(noise: bytes) -> tuple[str, bytes] | None:
+    """The nonce, and what came after it, once the far side has said that it is ready; else None.
+
+    noise: everything received so far; what a login shell printed before is skipped.
+    """
+    match = _READY.search(noise)
+    return (match[1].decode(), noise[match.end() :]) if match else None
+
+
+def frame(kind: str, name: str, payload: bytes, limit: int = 0) -> bytes:
+    """One header line and the payload; the payload is copied, so keep it small."""
+    return header(kind, name, payload, limit) + payload
+
+
+def header(kind: str, name: str, payload: bytes, limit: int = 0) -> bytes:
+    """The header line of a frame; ValueError when the name is not a plain file name."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"not a plain file name: {name!r}")
+    return f"{kind} {name} {len(payload)} {hashlib.sha256(payload).hexdigest()} {limit}\n".encode()
+
+
+def pieces(blocks: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
+    """The same bytes in pieces of ``size``, the last one shorter; one empty piece when there are none."""
+    held = bytearray()
+    sent = False
+    for block in blocks:
+        held += block
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+            sent = True
+    if held or not sent:
+        yield bytes(held)
+
+
+def squeeze(script: bytes) -> bytes:
+    """A script compressed for a ``zrun`` frame; the same bytes for the same script."""
+    return gzip.compress(script, compresslevel=6, mtime=0)
+
+
+def unsqueeze(stdout: bytes) -> bytes:
+    """What a ``zrun`` script printed."""
+    return gzip.decompress(stdout)
+
+
+class Incoming:
+    """Takes bytes as they arrive and finds the end of one reply among them.
+
+    reply: None until the reply is whole; its stdout is empty, for :meth:`feed` has already given it out.
+    """
+
+    def __init__(self, nonce: str) -> None:
+        self.reply: Reply | None = None
+        self._mark = f"\n{nonce}".encode()
+        self._held = bytearray()
+        self._rc: int | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """The stdout that is certain by now: all but what may turn out to be the end mark."""
+        self._held += data
+        stdout = b""
+        if self._rc is None:
+            stdout = self._stdout()
+        if self._rc is not None and self.reply is None:
+            self._stderr()
+        return stdout
+
+    def _stdout(self) -> bytes:
+        at = self._held.find(self._mark + b" ")
+        end = self._held.find(b"\n", at + 1) if at >= 0 else -1
+        if end < 0:
+            return self._take(self._certain() if at < 0 else at)
+        stdout = bytes(self._held[:at])
+        _, rc, more = bytes(self._held[at + 1 : end]).split()
+        del self._held[: end + 1]
+        self._rc = int(rc)
+        if more == b"0":
+            self.reply = Reply(self._rc, b"", b"")
+        return stdout
+
+    def _stderr(self) -> None:
+        at = self._held.find(self._mark + b"\n")
+        if at >= 0:
+            self.reply = Reply(self._rc or 0, b"", bytes(self._held[:at]))
+
+    def _certain(self) -> int:
+        """How many of the held bytes cannot be the beginning of the end mark."""
+        at = self._held.rfind(b"\n")
+        return (
+            at
+            if at >= 0 and self._mark.startswith(self._held[at : at + len(self._mark)])
+            else len(self._held)
+        )
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._held[:count])
+        del self._held[:count]
+        return taken

@@ -1,0 +1,416 @@
+"""Connects and logs in: TCP, jump hosts, host keys, keys and agent, through Fabric. Runs nothing on a host."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deploy.errors import HostError
+from deploy.transport import hostkeys, refusals
+from deploy.transport.hostkeys import HostKey, Known
+from deploy.transport.route import IDENTITIES, Hop
+
+if TYPE_CHECKING:
+    from fabric import Connection
+    from paramiko import Agent, PKey, Transport
+
+SILENCE = 20.0
+"""Seconds without a byte from the other side, keepalives unanswered, after which it counts as dead."""
+_PULSE = 5.0
+"""Seconds of quiet after which the other side is asked for a sign of life."""
+_WINDOW = 4 << 20
+"""Bytes the host may send before we acknowledge; the window the other way is the host's choice (2 MiB in OpenSSH)."""
+
+_CIPHERS = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+)
+_KEX = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521")
+_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class Wire:
+    """A socket that notices when the other side has gone quiet for good.
+
+    paramiko sends and receives with short timeouts again and again; each of them asks here whether anything
+    was heard within SILENCE seconds, and a ConnectionError ends the connection when not. Meanwhile
+    :class:`Pulse` asks for signs of life. Before the pulse starts, other deadlines hold.
+    """
+
+    def __init__(self, sock: socket.socket | Any) -> None:
+        self._sock = sock
+        self.heard = time.monotonic()
+        self.watched = False
+        self._closed = False  # by that name, for paramiko asks any socket for it
+
+    def recv(self, size: int) -> bytes:
+        try:
+            data: bytes = self._sock.recv(size)
+        except TimeoutError:
+            self._check()
+            raise
+        self.heard = time.monotonic()
+        return data
+
+    def send(self, data: bytes) -> int:
+        try:
+            return int(self._sock.send(data))
+        except TimeoutError:
+            self._check()
+            raise
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._sock.settimeout(seconds)
+
+    def close(self) -> None:
+        self._closed = True
+        self._sock.close()
+
+    def quiet(self) -> float:
+        """Seconds since the other side was last heard."""
+        return time.monotonic() - self.heard
+
+    def _check(self) -> None:
+        if self.watched and self.quiet() > SILENCE:
+            raise ConnectionError(f"nothing was heard for {SILENCE:.0f} s")
+
+
+class Pulse:
+    """Asks the other side for a sign of life whenever it has been quiet; one thread a connection."""
+
+    def __init__(self, wire: Wire, transport: Transport) -> None:
+        self._wire, self._transport = wire, transport
+        self._over = threading.Event()
+        wire.heard, wire.watched = time.monotonic(), True
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def _beat(self) -> None:
+        while not self._over.wait(_PULSE):
+            if self._wire.quiet() >= _PULSE:
+                with contextlib.suppress(Exception):  # the reader learns why the connection ended
+                    self._transport.global_request("keepalive@openssh.com", wait=True)
+
+
+class Link:
+    """A way to a host that is open and logged in, jump hosts included; closed as a whole."""
+
+    def __init__(self) -> None:
+        self._connections: list[Connection] = []
+        self._pulses: list[Pulse] = []
+        self.wire: Wire | None = None
+
+    @property
+    def transport(self) -> Transport:
+        """The last hop's."""
+        transport: Transport = self._connections[-1].transport
+        return transport
+
+    def add(self, connection: Connection, wire: Wire) -> None:
+        self._connections.append(connection)
+        self._pulses.append(Pulse(wire, connection.transport))
+        self.wire = wire
+
+    def close(self) -> None:
+        """Close the farthest hop first; neither raises nor waits for a host that is gone."""
+        for pulse in self._pulses:
+            pulse.stop()
+        for connection in reversed(self._connections):
+            connection.close()
+        self._connections, self._pulses = [], []
+
+
+def open_link(host: str, hops: tuple[Hop, ...]) -> Link:
+    """Connect through every hop and log in at each. host: the name that errors carry.
+
+    Raises HostError, one sentence for each way it can fail; a jump host that fails is named.
+    """
+    link = Link()
+    try:
+        for position, hop in enumerate(hops):
+            where = host if position == len(hops) - 1 else f"{host}: jump host {hop.address}"
+            wire = Wire(_carrier(where, hop, link if position else None))
+            link.add(_login(where, host, hop, wire), wire)
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def fetch(host: str, hops: tuple[Hop, ...]) -> list[HostKey]:
+    """Every host key of the first hop whose key is not trusted yet, or of the host itself; logs in only before it.
+
+    A jump host that is not trusted hides what is behind it: trust its keys, and ask again.
+    """
+    link = Link()
+    try:
+        for position, hop in enumerate(hops):
+            keys = _keys(host, hop, link if position else None)
+            known = hostkeys.read(hop.known_hosts)
+            trusted = any(hostkeys.standing(known, key) == "trusted" for key in keys)
+            if position == len(hops) - 1 or not trusted:
+                return keys
+            wire = Wire(_carrier(host, hop, link if position else None))
+            link.add(_login(f"{host}: jump host {hop.address}", host, hop, wire), wire)
+    finally:
+        link.close()
+    raise AssertionError("a route has at least one hop")
+
+
+def _keys(host: str, hop: Hop, before: Link | None) -> list[HostKey]:
+    from paramiko.ssh_exception import IncompatiblePeer
+
+    keys: dict[bytes, HostKey] = {}
+    for kind in _KINDS:
+        wire = Wire(_carrier(host, hop, before))
+        transport = _transport(wire, (kind,), only=True)
+        transport.banner_timeout = transport.handshake_timeout = hop.timeout
+        try:
+            transport.start_client(timeout=hop.timeout)
+            key = transport.get_remote_server_key()
+            keys[key.asbytes()] = HostKey(hop.pin, key.get_name(), key.asbytes())
+        except IncompatiblePeer:
+            continue
+        except Exception as error:
+            raise refusals.handshake(host, hop, error) from error
+        finally:
+            transport.close()
+    return list(keys.values())
+
+
+def _carrier(where: str, hop: Hop, before: Link | None) -> socket.socket | Any:
+    """What carries the next ssh connection: a channel of the hop before, a program, or a TCP socket."""
+    if before is not None:
+        try:
+            return before.transport.open_channel(
+                "direct-tcpip",
+                (hop.address, hop.port),
+                ("127.0.0.1", 0),
+                window_size=_WINDOW,
+                timeout=hop.timeout,
+            )
+        except Exception as error:
+            raise refusals.beyond(where, hop, error) from error
+    if hop.command is not None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {hop.command}"], stdin=theirs.fileno(), stdout=theirs.fileno()
+            )
+        return ours
+    return _tcp(where, hop)
+
+
+def _tcp(where: str, hop: Hop) -> socket.socket:
+    """A connected socket within the hop's timeout, every address of the name tried in turn."""
+    deadline = time.monotonic() + hop.timeout
+    try:
+        addresses = socket.getaddrinfo(hop.address, hop.port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise refusals.unresolved(where, hop) from error
+    failure: OSError = TimeoutError()
+    for family, kind, protocol, _, address in addresses:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(max(deadline - time.monotonic(), 0.1))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+            continue
+        # Nagle's algorithm against delayed acknowledgements costs 40 ms a round trip
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    raise refusals.unreachable(where, hop, failure) from failure
+
+
+def _transport(wire: Wire, kinds: tuple[str, ...], *, only: bool = False) -> Transport:
+    """paramiko's transport with our order of algorithms; ``kinds`` of host key first, or nothing else."""
+    from paramiko import Transport
+
+    transport = Transport(wire, default_window_size=_WINDOW)  # type: ignore[arg-type]
+    options = transport.get_security_options()
+    options.ciphers = _first(_CIPHERS, options.ciphers)
+    options.kex = _first(_KEX, options.kex)
+    wanted = [name for kind in kinds for name in _algorithms(kind)]
+    options.key_types = (
+        [one for one in wanted if one in options.key_types] if only else _first(wanted, options.key_types)
+    )
+    return transport
+
+
+def _first(wanted: tuple[str, ...] | list[str], offered: Any) -> list[str]:
+    head = [one for one in wanted if one in offered]
+    return head + [one for one in offered if one not in head]
+
+
+def _algorithms(kind: str) -> tuple[str, ...]:
+    """Signature algorithms for a kind of key: an RSA key signs with SHA-2 today."""
+    return ("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,)
+
+
+def _login(where: str, host: str, hop: Hop, wire: Wire) -> Connection:
+    from fabric import Config, Connection
+    from paramiko import SSHConfig
+
+    known = hostkeys.read(hop.known_hosts)
+    login = Login(where, hop)
+    connection = Connection(
+        hop.address,
+        user=hop.user,
+        port=hop.port,
+        gateway=False,
+        config=Config(lazy=True, ssh_config=SSHConfig()),
+        connect_kwargs={
+            "sock": wire,
+            "auth_strategy": login,
+            "timeout": hop.timeout,
+            "banner_timeout": hop.timeout,
+            "auth_timeout": hop.timeout,
+            "channel_timeout": hop.timeout,
+            "transport_factory": lambda sock, **_: _transport(sock, hostkeys.kinds(known, hop.pin)),
+        },
+    )
+    connection.client.set_missing_host_key_policy(_Pinned(known, hop, host))
+    try:
+        connection.open()
+    except HostError:
+        connection.client.close()
+        raise
+    except Exception as error:
+        connection.client.close()
+        raise refusals.handshake(where, hop, error) from error
+    return connection
+
+
+class _Pinned:
+    """paramiko's policy for host keys: it is asked about every key, for we give paramiko none of its own."""
+
+    def __init__(self, known: list[list[Known]], hop: Hop, host: str) -> None:
+        self._known, self._hop, self._host = known, hop, host
+
+    def missing_host_key(self, _client: Any, _name: str, key: PKey) -> None:
+        hostkeys.check(self._known, HostKey(self._hop.pin, key.get_name(), key.asbytes()), self._host)
+
+
+class Login:
+    """paramiko's strategy for logging in: keys only, the named ones first; keeps count of what it tried."""
+
+    def __init__(self, where: str, hop: Hop) -> None:
+        self._where, self._hop = where, hop
+        self._tried: list[str] = []
+        self._skipped: list[str] = []
+
+    def authenticate(self, transport: Transport) -> None:
+        """Try one key after the other; HostError says who, and which keys, when none was accepted."""
+        from paramiko.ssh_exception import AuthenticationException, SSHException
+
+        agent = _Agent()
+        try:
+            for label, key in self._keys(agent):
+                self._tried.append(label)
+                try:
+                    more = transport.auth_publickey(self._hop.user, key)
+                except AuthenticationException:
+                    continue
+                except (SSHException, EOFError, OSError) as error:
+                    raise refusals.cut_off(self._where, self._hop, self._tried, error) from error
+                if more:
+                    raise refusals.second_factor(self._where, self._hop, more)
+                return
+        finally:
+            agent.close()
+        raise refusals.not_let_in(self._where, self._hop, self._tried, self._skipped)
+
+    def _keys(self, agent: _Agent) -> Iterator[tuple[str, PKey]]:
+        seen: set[bytes] = set()
+        for label, key in self._candidates(agent):
+            if key.asbytes() not in seen:
+                seen.add(key.asbytes())
+                yield label, key
+
+    def _candidates(self, agent: _Agent) -> Iterator[tuple[str, PKey]]:
+        for path in self._hop.keys:
+            key = self._load(path, agent, named=True)
+            if key is not None:
+                yield str(path), key
+        if self._hop.agent:
+            for key in agent.held():
+                yield f"{getattr(key, 'comment', '') or 'a key'} (agent)", key
+        if not self._hop.keys:
+            for name in IDENTITIES:
+                path = Path("~/.ssh").expanduser() / name
+                key = self._load(path, agent, named=False) if path.exists() else None
+                if key is not None:
+                    yield str(path), key
+
+    def _load(self, path: Path, agent: _Agent, *, named: bool) -> PKey | None:
+        """The private key in a file, or the agent's for it when the file is encrypted; None: cannot be used."""
+        from paramiko import PKey
+        from paramiko.ssh_exception import PasswordRequiredException
+
+        try:
+            if path.stat().st_mode & 0o077:
+                raise refusals.open_key(self._where, path)
+            return PKey.from_path(path)
+        except (PasswordRequiredException, TypeError):
+            held = agent.holding(path)
+            if held is None:
+                self._skipped.append(f"{path} is encrypted and the agent does not hold it (ssh-add {path})")
+            return held
+        except FileNotFoundError as error:
+            if named:
+                raise refusals.missing_key(self._where, path) from error
+        except HostError:
+            if named:
+                raise
+            self._skipped.append(f"{path} can be read by others (chmod 600 {path})")
+        except Exception as error:
+            if named:
+                raise refusals.unusable_key(self._where, path, error) from error
+            self._skipped.append(f"{path} is no private key")
+        return None
+
+
+class _Agent:
+    """The user's ssh agent, asked only when somebody wants one of its keys."""
+
+    def __init__(self) -> None:
+        self._agent: Agent | None = None
+
+    def held(self) -> tuple[PKey, ...]:
+        from paramiko import Agent
+        from paramiko.ssh_exception import SSHException
+
+        if self._agent is None:
+            try:
+                self._agent = Agent()
+            except SSHException:  # a socket that nobody listens on is no agent
+                return ()
+        return tuple(self._agent.get_keys())
+
+    def holding(self, path: Path) -> PKey | None:
+        """The agent's key whose public half lies beside the private one."""
+        public = path.with_name(path.name + ".pub")
+        if not public.exists():
+            return None
+        words = public.read_text().split()
+        return next((key for key in self.held() if len(words) > 1 and key.get_base64() == words[1]), None)
+
+    def close(self) -> None:
+        if self._agent is not None:
+            self._agent.close()

@@ -1,0 +1,214 @@
+"""What each way that SSH can fail reads like: one sentence, and what to do. Pure: no socket, prints nothing."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.errors import HostError
+from deploy.transport.route import Hop
+
+
+def unresolved(where: str, hop: Hop) -> HostError:
+    """The name has no address."""
+    return HostError(
+        f"{where}: the name {hop.address} has no address; correct ansible_host, or the name server"
+    )
+
+
+def unreachable(where: str, hop: Hop, error: OSError) -> HostError:
+    """No TCP connection came about."""
+    place = f"{hop.address} port {hop.port}"
+    if isinstance(error, TimeoutError):
+        return HostError(
+            f"{where}: {place} did not answer within {hop.timeout:g} s; "
+            "is the host up, and does a firewall let ssh through?"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return HostError(f"{where}: {place} refused the connection; is sshd running there, on that port?")
+    if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return HostError(f"{where}: there is no route to {place}; is this machine on the right network?")
+    return HostError(f"{where}: cannot connect to {place}: {error.strerror or error}")
+
+
+def beyond(where: str, hop: Hop, error: Exception) -> HostError:
+    """The jump host is there, but could not reach the next hop."""
+    return HostError(
+        f"{where}: the jump host before it could not reach {hop.address} port {hop.port} ({_said(error)}); "
+        "try it from there, and see AllowTcpForwarding in its sshd_config"
+    )
+
+
+def handshake(where: str, hop: Hop, error: Exception) -> HostError:
+    """Connected, but no ssh connection came about."""
+    said = _said(error)
+    place = f"{hop.address} port {hop.port}"
+    if re.search("banner", said, re.IGNORECASE):
+        return HostError(
+            f"{where}: what answers at {place} does not speak ssh, or said nothing "
+            f"within {hop.timeout:g} s; is it the right port?"
+        )
+    if type(error).__name__ == "IncompatiblePeer":
+        return HostError(f"{where}: {place} and this machine share no algorithm ({said}); update sshd there")
+    return HostError(
+        f"{where}: the ssh connection to {place} broke off while it was set up ({said}); try again"
+    )
+
+
+def not_let_in(where: str, hop: Hop, tried: Sequence[str], skipped: Sequence[str]) -> HostError:
+    """No key was accepted."""
+    keys = f"it accepted none of these keys: {', '.join(tried)}" if tried else "there is no key to try"
+    also = f" ({'; '.join(skipped)})" if skipped else ""
+    return HostError(
+        f"{where}: {hop.address} did not let {hop.user} in, {keys}{also}; "
+        "name the right one as ansible_ssh_private_key_file, or run ssh-copy-id"
+    )
+
+
+def cut_off(where: str, hop: Hop, tried: Sequence[str], error: Exception) -> HostError:
+    """The host ended the connection while keys were tried."""
+    return HostError(
+        f"{where}: {hop.address} ended the connection while {hop.user} logged in ({_said(error)}) after {len(tried)} "
+        f"key(s); name the right one as ansible_ssh_private_key_file, for sshd allows only a few tries"
+    )
+
+
+def second_factor(where: str, hop: Hop, more: Sequence[str]) -> HostError:
+    """The key was accepted, and is not enough."""
+    return HostError(
+        f"{where}: {hop.address} accepted the key of {hop.user} but wants {' and '.join(more)} as well, which only a "
+        "person can give; allow that user to log in with a key alone"
+    )
+
+
+def missing_key(where: str, path: Path) -> HostError:
+    """A key that somebody named is not there."""
+    return HostError(f"{where}: the private key {path} does not exist; correct ansible_ssh_private_key_file")
+
+
+def open_key(where: str, path: Path) -> HostError:
+    """A key that others can read is no secret."""
+    return HostError(f"{where}: the private key {path} can be read by others; run chmod 600 {path}")
+
+
+def unusable_key(where: str, path: Path, error: Exception) -> HostError:
+    """A file that is no private key."""
+    return HostError(f"{where}: {path} cannot be used as a private key ({_said(error)})")
+
+
+def start(where: str, user: str, output: str, *, sudo: bool, asked: bool) -> HostError:
+    """The far side did not come up: what sudo or the login shell said tells why.
+
+    output: everything received, without the prompt. asked: whether a password was sent.
+    """
+    text = " ".join(output.split())
+    if sudo and re.search(r"sudo\S* (command )?not found|[Uu]nknown command:? \W*sudo", text):
+        return HostError(f"{where}: there is no sudo on the host; install it there, or log in as root")
+    if re.search(r"not in the sudoers|may not run sudo|not allowed to (execute|run)", text):
+        return HostError(
+            f"{where}: {user} may not use sudo there; add the user to the group sudo, or log in as root"
+        )
+    if re.search(r"must have a tty|terminal is required", text) and not asked:
+        return HostError(
+            f"{where}: sudo wants a terminal for {user} (requiretty); "
+            f"put `Defaults:{user} !requiretty` into /etc/sudoers.d"
+        )
+    if asked and re.search(
+        r"try again|incorrect password|no password was provided|password is required", text
+    ):
+        return wrong_password(where, user)
+    missing = re.search(r"barehost: missing (\S+)", text)
+    if missing:
+        return HostError(
+            f"{where}: the host has no {missing[1]}; only Linux with GNU coreutils and gzip is served"
+        )
+    if "barehost: not root" in text:
+        return HostError(
+            f"{where}: {user} is not root there; set ansible_become: true so that sudo is used, or log in as root"
+        )
+    if "barehost: no folder" in text:
+        return HostError(f"{where}: no folder could be made under /run/barehost: {_tail(text)}")
+    if re.search(r"sh\S* (command )?not found|[Uu]nknown command:? \W*sh\b", text):
+        return HostError(f"{where}: {user} finds no sh on the host; it needs a POSIX shell")
+    if re.search(r"This account is (currently )?not available|nologin", text):
+        return HostError(
+            f"{where}: {user} has no login shell there; give the user one (chsh -s /bin/sh {user})"
+        )
+    said = f": it said {_tail(text)!r}" if text else " without a word"
+    return HostError(
+        f"{where}: the host ended the session before it began{said}; see its sshd's and sudo's log"
+    )
+
+
+def slow_start(where: str, user: str, *, sudo: bool) -> HostError:
+    """Logged in, but neither a prompt nor the loop showed up."""
+    what = "sudo did not start a shell" if sudo else "no shell started"
+    also = (
+        "; does the host know its own name (/etc/hosts)?"
+        if sudo
+        else "; does its login script wait for input?"
+    )
+    return HostError(f"{where}: {what} for {user} in time{also}")
+
+
+def wrong_password(where: str, user: str) -> HostError:
+    """sudo asked a second time."""
+    return HostError(f"{where}: sudo did not accept the password of {user}; correct ansible_become_password")
+
+
+def no_password(where: str, user: str) -> HostError:
+    """sudo asked, and nobody has an answer."""
+    return HostError(
+        f"{where}: sudo asks for the password of {user} and none is given; set ansible_become_password, "
+        "or BAREHOST_BECOME_PASSWORD in the environment"
+    )
+
+
+def lost(where: str, doing: str, why: str) -> HostError:
+    """The connection ended in the middle."""
+    return HostError(
+        f"{where}: the connection was lost while {doing} ({why}); an apply that had begun goes on on the host: run "
+        "the same command again, it follows it"
+    )
+
+
+def rejected(where: str, output: str) -> HostError:
+    """The far side's own last words."""
+    text = " ".join(output.split())
+    if "No space left on device" in text:
+        return HostError(
+            f"{where}: there is no space left on the host ({_tail(text)}); make room and run it again"
+        )
+    broken = re.search(r"barehost: broken (\S+)", text)
+    if broken:
+        return HostError(f"{where}: {broken[1]} did not arrive as it was sent; run it again{_because(text)}")
+    return HostError(f"{where}: the host ended the session: {_tail(text)}")
+
+
+def too_long(where: str, seconds: float) -> HostError:
+    """A script ran out of time."""
+    return HostError(
+        f"{where}: a script did not finish within {seconds:g} s and was ended; is the host overloaded?"
+    )
+
+
+def too_quiet(where: str, seconds: float) -> HostError:
+    """A followed script said nothing for too long."""
+    return HostError(
+        f"{where}: nothing was printed for {seconds:g} s; what runs in a unit of its own goes on there"
+    )
+
+
+def _because(text: str) -> str:
+    before = text.partition("barehost: broken")[0].strip()
+    return f" ({_tail(before)})" if before else ""
+
+
+def _tail(text: str) -> str:
+    return text if len(text) <= 200 else "…" + text[-200:]
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,78 @@
+"""What the engine sees of a host: replies and the protocol of a session. Pure: holds no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+from deploy.shell import Script
+
+if TYPE_CHECKING:
+    from deploy.inventory import Host
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one script answered. stderr: its last 64 KiB at most; stdout: all of it."""
+
+    rc: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Session(Protocol):
+    """One host, logged in as root, answering scripts one after another.
+
+    Every method raises HostError when the connection is lost, a deadline passes, or the host cannot store
+    what it was sent; after that the session is over and a new one is needed.
+
+    host: as the inventory has it.
+    round_trips: scripts that were sent and waited for.
+    sent, received: payload bytes, as they travelled (after compression).
+    """
+
+    host: Host
+    round_trips: int
+    sent: int
+    received: int
+
+    def run(self, script: Script, *, timeout: float, compress: bool = False) -> Reply:
+        """Run a script on the host and wait for its whole reply: one round trip.
+
+        It runs from a file as root, in ``/``, with /dev/null on stdin, LC_ALL=C, umask 022 and a full PATH.
+        ``$SESSION`` names this session's private folder: it is there once something was :meth:`put`, and
+        goes when the session ends. A non-zero rc is a reply, not an error.
+
+        timeout: seconds; the host ends the script then, and HostError says so.
+        compress: gzip the script and what it prints on stdout; pays for large text over slow links.
+        """
+
+    def put(
+        self, name: str, blocks: Iterable[bytes], *, progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Stream blocks into the file ``$SESSION/<name>``, replacing what is there.
+
+        Returns when everything is on its way; the host checks each piece, and the next :meth:`run` fails
+        with HostError before it starts when one did not arrive whole.
+
+        name: letters, digits and ``._-``, not starting with a dot or a dash; else ValueError.
+        progress: called with the number of bytes of each piece that left.
+        """
+
+    def stream(
+        self, script: Script, *, timeout: float | None = None, idle: float | None = None
+    ) -> Generator[bytes, None, Reply]:
+        """Like :meth:`run`, but yields stdout line by line while it comes; ends with the reply, its stdout empty.
+
+        Each line keeps its newline; the last may lack it. Leaving the generator early closes the session.
+
+        timeout: seconds for all of it, None for no limit. idle: seconds without a line, None for no limit.
+        """
+
+    def close(self) -> None:
+        """End the session; the host removes its folder. Never raises, never waits for a dead host."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
