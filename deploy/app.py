@@ -10,27 +10,27 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
 
-from deploy.document import describe
+from deploy.document import describe, path_from
 from deploy.schema import Frozen, Key, Model
 from deploy.shell import Secret
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 """A site's name is also a user (32 characters at most), a unit and a folder."""
 
-TAKEN = frozenset(
-    # users and groups of a Debian or Ubuntu, as installed or as common packages add them
-    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody nogroup adm tty"
-    " disk kmem dialout fax voice cdrom floppy tape sudo audio dip operator src shadow utmp video sasl plugdev staff"
-    " users input kvm render sgx crontab messagebus sshd ssl-cert tcpdump tss landscape pollinate lxd ubuntu debian"
-    " admin postgres mysql redis memcache mongodb rabbitmq docker git ftp ntp bind postfix dovecot clock"
-    # names of units and template units (<name>@.service)
-    " ssh nginx gunicorn cron dbus getty autovt container-getty serial-getty console-getty user user-runtime-dir"
-    " modprobe ifup apache2 rsyslog networking network apt dpkg polkit udev emergency rescue reboot poweroff halt"
-    " postgresql openvpn wg-quick chrony exim4 haproxy certbot fail2ban ufw"
-    # folders below /run and /srv that belong to somebody else
-    " lock log mount shm initctl screen uuidd sendsigs tmpfiles initramfs credentials www tftp".split()
-)
-"""Names that mean something else on a Debian or Ubuntu, as user, group, unit or folder below /run."""
+_DEBIAN = """
+    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody nogroup adm
+    tty disk kmem dialout fax voice cdrom floppy tape sudo audio dip operator src shadow utmp video sasl plugdev
+    staff users input kvm render sgx crontab messagebus sshd ssl-cert tcpdump tss landscape pollinate lxd ubuntu
+    debian admin postgres mysql redis memcache mongodb rabbitmq docker git ftp ntp bind postfix dovecot clock
+
+    ssh nginx gunicorn cron dbus getty autovt container-getty serial-getty console-getty user user-runtime-dir
+    modprobe ifup apache2 rsyslog networking network apt dpkg polkit udev emergency rescue reboot poweroff halt
+    postgresql openvpn wg-quick chrony exim4 haproxy certbot fail2ban ufw
+
+    lock log mount shm initctl screen uuidd sendsigs tmpfiles initramfs credentials www tftp
+"""
+TAKEN = frozenset(_DEBIAN.split())
+"""Names that mean something else on a Debian or Ubuntu: users and groups; units; folders below /run and /srv."""
 
 RESERVED_ENV = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "GUNICORN_CMD_ARGS"})
 """Variables that systemd and Gunicorn take orders from; a site's own would break the way it is started."""
@@ -98,6 +98,18 @@ def _no_control(text: str, what: str) -> str:
     return text
 
 
+def _address(text: str) -> str | None:
+    """An IP address as a Host header writes it; None: it is none. A zone (fe80::1%eth0) is nobody's name."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        return None
+    if "%" in text or (bare is not text and address.version == 4):
+        return None
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
 def server_name(value: Any) -> str:
     """A name Nginx may listen to, in the one form it is compared in: lower case, IDNA, IPv6 in brackets.
 
@@ -106,12 +118,8 @@ def server_name(value: Any) -> str:
     wrong = ValueError(f"expected a DNS name, '*.' and a DNS name, or an IP address, found {describe(value)}")
     if not isinstance(value, str):
         raise wrong
-    try:
-        address = ipaddress.ip_address(value.strip("[]") if value.startswith("[") else value)
-    except ValueError:
-        pass
-    else:
-        return f"[{address}]" if address.version == 6 else str(address)
+    if address := _address(value):
+        return address
     star, name = ("*.", value[2:]) if value.startswith("*.") else ("", value)
     try:
         name = name.encode("idna").decode("ascii").lower()
@@ -131,7 +139,7 @@ def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _env_name(value: Any) -> str:
-    """A variable's name: what a shell and systemd both take, and nothing that steers how the site is started."""
+    """A variable's name: what a shell and systemd both take, and nothing that steers its start."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
         raise ValueError(f"expected a variable's name of letters, digits and '_', found {describe(value)}")
     if value in RESERVED_ENV or value.startswith("BAREHOST_"):
@@ -160,7 +168,7 @@ def _secret(value: Any) -> Any:
 
 
 def _network(value: Any) -> str:
-    if isinstance(value, str):
+    if isinstance(value, str) and "%" not in value:
         try:
             return str(ipaddress.ip_network(value))
         except ValueError as error:
@@ -201,7 +209,7 @@ class Health(Model):
     path: Annotated[
         str,
         Key("what is asked for", "a path that starts with '/', like /healthz"),
-        Field(pattern=r"^/[!-~]*$", max_length=512),
+        Field(pattern=r"^/[A-Za-z0-9._~+,=:@%/?&-]*$", max_length=512),
     ] = "/"
     expect: Annotated[
         Whole, Key("the status that means healthy", "an HTTP status"), Field(ge=100, le=599)
@@ -238,7 +246,7 @@ class Tls(Model):
 
 
 class App(Model):
-    """One site on one host. ``name`` is its key under ``apps:``, its user, its unit and its folder below /srv."""
+    """One site on one host. ``name`` is its key under ``apps:``, its user, unit and folder below /srv."""
 
     name: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
     project: Path = Path()
@@ -381,6 +389,11 @@ class App(Model):
         return f"/srv/{self.name}"
 
     @property
+    def shared(self) -> str:
+        """Its folder of what survives every release: the folders of ``media`` lie in it."""
+        return f"{self.root}/shared"
+
+    @property
     def user(self) -> str:
         """The account and group it runs as."""
         return self.name
@@ -393,15 +406,15 @@ class App(Model):
     @property
     def folder(self) -> Path:
         """Where the code lies on this machine; meaningless for a git source."""
-        return (self.project / Path(self.source).expanduser()).resolve()
+        return path_from(self.project, self.source)
 
     @property
     def wheels_folder(self) -> Path | None:
         """Where the wheels lie on this machine; None: packages come from an index."""
-        return (self.project / Path(self.wheels).expanduser()).resolve() if self.wheels else None
+        return path_from(self.project, self.wheels) if self.wheels else None
 
     def requirements_in(self, folder: Path) -> str | None:
-        """The file below ``folder`` (a checkout of the source) that names the packages; None: nothing to install."""
+        """The file in ``folder``, a checkout of the source, that names the packages; None: nothing to install."""
         if self.requirements != "auto":
             return self.requirements
         found = (
@@ -433,7 +446,7 @@ class App(Model):
 
 
 def check_name(name: Any) -> str:
-    """A site's name, or a ValueError: it becomes a user, a unit and folders, so none in use on a Debian may be taken."""
+    """A site's name. It becomes a user, a unit and folders: one that a Debian has already is a ValueError."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(
             f"expected a name of 1 to 31 lower-case letters, digits and '-' that starts with a letter,"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class Mark(NamedTuple):
-    """A place in a file. Lines and columns count from 1; key is the dotted path inside the file ("" = its top)."""
+    """A place in a file. Lines and columns count from 1; key is the dotted path inside the file, "" its top."""
 
     file: str
     line: int
@@ -38,7 +39,7 @@ class Mark(NamedTuple):
 
 
 class Map(dict[Any, Any]):
-    """A mapping from a file: a plain dict that also knows where it starts and where each of its keys stands."""
+    """A mapping from a file: a plain dict that also knows where it and each of its keys stand."""
 
     __slots__ = ("mark", "marks")
 
@@ -92,26 +93,32 @@ def describe(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:76]}...{text[-1]}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def path_from(folder: Path, text: str) -> Path:
+    """The path a user wrote: ``~`` is a home folder, anything relative starts from ``folder``."""
+    try:
+        return Path(os.path.normpath(folder.absolute() / Path(text).expanduser()))
+    except RuntimeError:  # ~nobody-of-that-name stays as it is written
+        return folder.absolute() / text
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """``; did you mean 'x'?`` for the known name that looks most like this one, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def locate(value: Any, path: Iterable[Any], mark: Mark) -> Mark:
     """The mark of the deepest part of ``path`` that exists below ``value``."""
     for part in path:
-        if isinstance(value, Map) and part in value.marks:
-            mark, value = value.marks[part], value[part]
-        elif isinstance(value, List) and isinstance(part, int) and part < len(value):
-            mark, value = value.marks[part], value[part]
-        else:
+        inside = isinstance(value, Map) and part in value
+        if not inside and not (isinstance(value, List) and isinstance(part, int) and part < len(value)):
             break
+        mark, value = value.marks[part], value[part]
     return mark
 
 
 def read(path: Path) -> Any:
-    """The one document in a YAML (or JSON) file; None for an empty file. Every fault is an InputError with its place."""
+    """The one document in a YAML (or JSON) file; None for an empty one. A fault is an InputError with its place."""
     file = shown(path)
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,14 +1,15 @@
-"""A host's variables, their templates resolved when asked for. Sandboxed: no filters or lookups that run anything."""
+"""A host's variables, their templates resolved when asked for. Sandboxed: nothing in them runs a program."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from deploy.document import List, Map, Mark, Unsafe, describe, nearest
+from deploy.document import List, Map, Mark, Unsafe, describe, nearest, path_from
 from deploy.errors import InputError
 from deploy.schema import Frozen, Unresolved, frozen
 
@@ -70,23 +71,21 @@ class Scope:
     def _rendered(self, text: str, mark: Mark) -> Any:
         """What a template says; one expression alone keeps its type."""
         import jinja2
-        from jinja2 import meta
 
-        environment = _environment(self._lookup)
+        missing: list[str] = []
         try:
-            used = meta.find_undeclared_variables(environment.parse(text))
-            values = {name: self[name] for name in used if name in self}
-            if whole := _WHOLE.fullmatch(text):
-                found = environment.compile_expression(whole[1], undefined_to_none=False)(**values)
-                if isinstance(found, jinja2.Undefined):
-                    str(found)  # a StrictUndefined raises what is undefined in it
-                return _plain(found, mark)
-            return environment.from_string(text).render(values)
+            template = _compiled(text)
+            missing = [name for name in template.names if name not in self]
+            values = {name: self[name] for name in template.names if name in self}
+            found = template.render(lookup=self._lookup, **values)
+            if isinstance(found, jinja2.Undefined):
+                found = str(found)  # a StrictUndefined says what is undefined
+            return _plain(found, mark)
         except InputError:
             raise
         except jinja2.UndefinedError as error:
-            missing = next((name for name in sorted(used) if name not in self), "")
-            raise mark.error(f"in its template {error.message}{nearest(missing, self._raw)}") from None
+            meant = nearest(missing[0], self._raw) if missing else ""
+            raise mark.error(f"in its template {error.message}{meant}") from None
         except Exception as error:  # an expression may fail in any way that Python can
             raise mark.error(f"its template cannot be resolved: {error}") from None
 
@@ -98,21 +97,41 @@ class Scope:
             )
         if kind.endswith("env"):
             return os.environ.get(terms[0], _unset(terms[0]))
-        path = self._project / Path(terms[0]).expanduser()
+        path = path_from(self._project, terms[0])
         try:
             return path.read_text(encoding="utf-8").rstrip()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the file {path} cannot be read ({type(error).__name__})") from None
 
 
-def _environment(lookup: Callable[..., Any]) -> Any:
-    """A Jinja2 environment that can compute and look up, nothing more."""
+class _Template(NamedTuple):
+    """A template that is ready to be rendered, and the variables it may ask for."""
+
+    names: tuple[str, ...]
+    render: Callable[..., Any]
+
+
+@cache
+def _environment() -> Any:
+    """A Jinja2 environment that can compute, nothing more."""
     from jinja2 import StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.globals = {"lookup": lookup}
-    return environment
+    return SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+
+
+@cache
+def _compiled(text: str) -> _Template:
+    """A template compiled once, however many hosts share it."""
+    from jinja2 import meta
+
+    environment = _environment()
+    names = meta.find_undeclared_variables(environment.parse(text)) - environment.globals.keys() - {"lookup"}
+    if whole := _WHOLE.fullmatch(text):
+        return _Template(
+            tuple(sorted(names)), environment.compile_expression(whole[1], undefined_to_none=False)
+        )
+    return _Template(tuple(sorted(names)), environment.from_string(text).render)
 
 
 def _unset(name: str) -> Any:

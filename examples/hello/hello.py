@@ -11,7 +11,7 @@ from flask import Flask, Response, abort, render_template, request, url_for
 from werkzeug.utils import secure_filename
 
 RELEASE = os.environ.get("BAREHOST_RELEASE", "on a developer's machine")
-MEDIA = Path(os.environ.get("BAREHOST_MEDIA", "media")) / "uploads"
+MEDIA = Path(os.environ.get("MEDIA_ROOT", "uploads"))
 SHOWN = ("BAREHOST_RELEASE", "LOG_LEVEL", "LANG", "TZ")
 SLOWEST = 60.0
 
