@@ -24,13 +24,11 @@ _TOO_LONG = 20_000
 """Lines, old and new together, from which on no unified diff is computed: difflib would take seconds."""
 
 
-def plan_header(plan: Plan) -> Line:
-    """``14 changes``."""
-    return [(words.count(len(plan.changes), "change") if plan.changes else "nothing to change", "bold")]
-
-
 def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> list[Line]:
-    """One line per change, then what is not known yet, what is left alone and what will be undone first."""
+    """What will be undone first, a line per change, what is not known yet, what is left alone.
+
+    width: columns; what differs goes on lines of its own where it would not fit beside the name. None: no limit.
+    """
     body: list[Line] = []
     if plan.unfinished:
         body.append([("! ", "yellow"), (f"unfinished {mask.data(plan.unfinished)}, undone first", "")])
@@ -39,11 +37,12 @@ def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> lis
     for change, (kind, name) in zip(plan.changes, named, strict=True):
         sign, colour = _SIGNS[change.action]
         line: Line = [(f"{sign} ", colour), (f"{kind:<{kinds}}  ", "dim"), (name, colour)]
-        details = ", ".join(_details(change, mask, verbose))
-        room = None if width is None else max(20, width - kinds - len(name) - 9)
-        if details:
-            line.append(("  " + _cut(details, room), ""))
-        body.append(line)
+        details = list(_details(change, mask, verbose))
+        together = ", ".join(details)
+        if width is not None and len(details) > 1 and 8 + kinds + len(name) + len(together) > width:
+            body += [line, *([(" " * (kinds + 4) + one, "")] for one in details)]
+        else:
+            body.append([*line, ("  " + together, "")] if details else line)
     for one in plan.deferred:
         body.append(
             [("? ", "cyan"), (mask.data(one.what), ""), (f"  known after {mask.data(one.after)}", "dim")]
@@ -67,10 +66,6 @@ def _details(change: Change, mask: Mask, verbose: int) -> Iterable[str]:
 
 def _masked(given: Value, mask: Mask) -> Value:
     return mask.data(given) if isinstance(given, str) else given
-
-
-def _cut(text: str, room: int | None) -> str:
-    return text if room is None or len(text) <= room else text[: room - 1] + "…"
 
 
 def diff_lines(diff: Diff, mask: Mask) -> list[Line]:

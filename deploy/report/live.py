@@ -5,7 +5,6 @@ rich is imported when the display first appears, and it appears only when a run 
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Sequence
@@ -21,17 +20,14 @@ from deploy.events import (
     Looking,
     Report,
     Sending,
-    StepFinished,
-    StepOutput,
     StepStarted,
 )
 from deploy.plan import Plan
 from deploy.report import words
 from deploy.report.lines import Line
-from deploy.report.mask import neutralise
 from deploy.report.progress import Progress
 from deploy.report.sink import Sink, masked
-from deploy.report.text import TextReporter, facets
+from deploy.report.text import TextReporter
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -78,6 +74,7 @@ class LiveReporter(TextReporter):
         self._rows = {host: Row(host) for host in self._hosts}
         self._waiting: dict[Any, Waiting] = {}
         self._live: Live | None = None
+        self._spoke = self._after_block = False
         self._over = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="live display", daemon=True)
 
@@ -100,6 +97,10 @@ class LiveReporter(TextReporter):
             self._flush_plans()
         self._stop()
         super().close(reports)
+
+    def _end(self, rows: Sequence[Line]) -> None:
+        self._gap()
+        super()._end(rows)
 
     def _stop(self) -> None:
         self._over.set()
@@ -127,10 +128,6 @@ class LiveReporter(TextReporter):
                 )
             case StepStarted(_, label, number, count):
                 self._turn(row, self._data(label), f"{number}/{count}")
-            case StepOutput(_, line):
-                row.progress.feed(self._data(neutralise(line)))
-            case StepFinished():
-                row.progress = Progress()
             case Finished(_, report):
                 row.report = report
         super()._show(event)
@@ -143,46 +140,51 @@ class LiveReporter(TextReporter):
         """Its row and the summary say how it ended; above the region only a failure is news."""
         self._show_failure(report)
 
+    def _show_output(self, host: str, rows: Sequence[str]) -> None:
+        for row in rows:
+            self._rows[host].progress.feed(row)
+        super()._show_output(host, rows)
+
     # Plans, gathered
 
     def _announce(self, host: str, plan: Plan, diffs: Sequence[Diff], *, later: bool) -> None:
         if later or len(self._hosts) < 2:
-            self._block([host], self._header(plan, later), self._body(plan, diffs))
+            self._show_group([host], plan, diffs, later=later)
             return
-        key = (frozenset(facets(plan)), diffs if self._diff else ())
-        group = self._waiting.setdefault(key, Waiting(plan, diffs, [], self._clock()))
-        group.hosts.append(host)
+        waiting = self._waiting.setdefault(self._key(plan, diffs), Waiting(plan, diffs, [], self._clock()))
+        waiting.hosts.append(host)
         if sum(len(one.hosts) for one in self._waiting.values()) == len(self._hosts):
             self._flush_plans()
 
     def _flush_plans(self, older_than: float = 0) -> None:
         now = self._clock()
         for key, group in list(self._waiting.items()):
-            if now - group.since < older_than:
-                continue
-            del self._waiting[key]
-            same = self._first.setdefault(key, group.hosts[0])
-            changes = words.count(len(group.plan.changes), "change")
-            if same != group.hosts[0]:
-                self._block(group.hosts, [(f"the same {changes} as {self._data(same)}", "")], [])
-            elif len(group.hosts) > 1:
-                self._block(
-                    group.hosts, [(f"the same {changes}", "bold")], self._body(group.plan, group.diffs)
-                )
-            else:
-                self._block(group.hosts, self._header(group.plan, False), self._body(group.plan, group.diffs))
+            if now - group.since >= older_than:
+                del self._waiting[key]
+                hosts = [host for host in self._rows if host in group.hosts]
+                self._show_group(hosts, group.plan, group.diffs, later=False)
 
     # Where it goes
 
     def _event(self, host: str, line: Line) -> None:
         self._flush_if_waiting(host)
+        if self._after_block:
+            self._gap()
+            self._after_block = False
         super()._event(host, line)
 
     def _block(self, hosts: Sequence[str], header: Line, body: Sequence[Line]) -> None:
         for host in hosts:
             self._flush_if_waiting(host)
         who = self._data(words.names(hosts))
+        self._gap()
         self._write([[(f"{who}  ", "bold"), *header], *([("  ", ""), *row] for row in body)])
+        self._after_block = bool(body)
+
+    def _gap(self) -> None:
+        """An empty line between blocks; none above the first thing said."""
+        if self._spoke:
+            self._write([[]])
 
     def _flush_if_waiting(self, host: str) -> None:
         """A host's plan stands above anything else it says."""
@@ -190,6 +192,7 @@ class LiveReporter(TextReporter):
             self._flush_plans()
 
     def _write(self, rows: Sequence[Line]) -> None:
+        self._spoke = True
         if self._live is None:
             super()._write(rows)
         elif rows:
@@ -272,8 +275,7 @@ def _console(sink: Sink) -> Any:
     return Console(
         file=sink,  # type: ignore[arg-type]  # it has all that rich uses of a file
         force_terminal=True,
-        color_system="standard",
-        no_color=bool(os.environ.get("NO_COLOR")),
+        color_system="standard" if sink.colour else None,
         highlight=False,
         markup=False,
         emoji=False,

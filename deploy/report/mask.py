@@ -10,6 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise
 
 from deploy.shell import Secret, quote
 
@@ -131,24 +132,27 @@ class StepMask:
         return ready
 
     def _release(self, limit: int, text: str, places: list[tuple[int, int]]) -> list[str]:
-        """Held lines that end before ``limit``, a position in ``text``; a masked stretch is never cut."""
-        ready: list[str] = []
-        position = len(self._carry)
-        while self._held:
-            end = position + len(self._held[0])
-            if end > limit or any(start < end < stop and stop > limit for start, stop in places):
-                break
-            inside = [
-                (max(start, position) - position, min(stop, end) - position)
-                for start, stop in places
-                if start < end and stop > position
-            ]
-            ready.append(self._mask.data(starred(text[position:end], inside)))
-            self._held.pop(0)
-            position = end
-        if ready:
+        """Held lines up to ``limit``, a position in ``text``; they never end inside a masked stretch."""
+        ends = list(accumulate(map(len, self._held), initial=len(self._carry)))
+        whole = [
+            number
+            for number, end in enumerate(ends)
+            if end <= limit and not any(start < end < stop for start, stop in places)
+        ]
+        count = max(whole, default=0)
+        ready = [
+            self._mask.data(starred(text[start:end], within(places, start, end)))
+            for start, end in pairwise(ends[: count + 1])
+        ]
+        if count:
+            del self._held[:count]
             self._carry = ""
         return ready
+
+
+def within(places: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """The part of ``places`` between two positions, counted from the first of them."""
+    return [(max(a, start) - start, min(b, end) - start) for a, b in places if a < end and b > start]
 
 
 def starred(text: str, places: Iterable[tuple[int, int]]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from deploy.report.lines import Line
-from deploy.report.mask import Mask, starred
+from deploy.report.mask import Mask, starred, within
 
 _SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _ASCII = str.maketrans({"→": "->", "·": "-", "…": "...", "│": "|"})
@@ -23,12 +23,12 @@ class Sink:
     def __init__(self, stream: TextIO, mask: Mask, *, colour: bool) -> None:
         self.mask = mask
         self._stream = stream
-        self._colour = colour
+        self.colour = colour
         self._deaf = False
 
     def lines(self, lines: Sequence[Line]) -> None:
         """Write them in one go."""
-        self.write("".join(painted(masked(line, self.mask), self._colour) + "\n" for line in lines))
+        self.write("".join(painted(masked(line, self.mask), self.colour) + "\n" for line in lines))
 
     def record(self, values: dict[str, Any]) -> None:
         """Write one JSON object on a line of its own; secrets are masked before they are encoded."""
@@ -91,12 +91,7 @@ def masked(line: Line, mask: Mask) -> Line:
     position = 0
     for text, style in line:
         end = position + len(text)
-        inside = [
-            (max(a, position) - position, min(b, end) - position)
-            for a, b in places
-            if a < end and b > position
-        ]
-        found.append((starred(text, inside), style))
+        found.append((starred(text, within(places, position, end)), style))
         position = end
     return found
 

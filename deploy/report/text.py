@@ -75,9 +75,10 @@ class TextReporter:
         with self._lock:
             for report in reports:
                 self._show_failure(report)
-            self._write(lines.summary(reports, self._sink.mask))
+            rows = lines.summary(reports, self._sink.mask)
             if len(reports) > 1:
-                self._write([lines.total(reports, self._clock() - self._began)])
+                rows.append(lines.total(reports, self._clock() - self._began))
+            self._end(rows)
 
     def _show(self, event: Event) -> None:
         match event:
@@ -93,10 +94,10 @@ class TextReporter:
                 self._show_output(host, self._mask(host).feed(line))
             case StepFinished(host, label, exit_code, seconds):
                 self._show_output(host, self._mask(host).flush())
-                if exit_code:
-                    self._event(host, [(f"{self._data(label)}: exit code {exit_code}", "red")])
-                elif self._verbose:
-                    self._event(host, [(f"{self._data(label)}: {words.seconds(seconds)}", "dim")])
+                if self._verbose:
+                    ended = f"exit code {exit_code} after " if exit_code else ""
+                    line = f"{self._data(label)}: {ended}{words.seconds(seconds)}"
+                    self._event(host, [(line, "red" if exit_code else "dim")])
             case Note(host, text):
                 self._event(host, [(row, "") for row in self._sink.mask.block(text)])
             case Finished(host, report):
@@ -113,19 +114,24 @@ class TextReporter:
         self._announce(host, news, diffs, later=number > 1)
 
     def _announce(self, host: str, plan: Plan, diffs: Sequence[Diff], *, later: bool) -> None:
-        same = self._first.setdefault((frozenset(facets(plan)), diffs if self._diff else ()), host)
-        if same != host and plan:
-            self._block(
-                [host],
-                [(f"the same {words.count(len(plan.changes), 'change')} as {self._data(same)}", "")],
-                [],
-            )
-        else:
-            self._block([host], self._header(plan, later), self._body(plan, diffs))
+        self._show_group([host], plan, diffs, later=later)
 
-    def _header(self, plan: Plan, later: bool) -> Line:
-        header = lines.plan_header(plan)
-        return [(f"{len(plan.changes)} more", "bold"), (", known now", "")] if later else header
+    def _show_group(self, hosts: Sequence[str], plan: Plan, diffs: Sequence[Diff], *, later: bool) -> None:
+        """A plan in full once; for later hosts that have the same, only who had it first."""
+        changes = words.count(len(plan.changes), "change") if plan.changes else "nothing to change"
+        first = self._first.setdefault(self._key(plan, diffs), hosts[0])
+        if first != hosts[0]:
+            header: Line = [(f"the same {changes}" if plan.changes else changes, "bold")]
+            self._block(hosts, [*header, (f" as {self._data(first)}", "")], [])
+        elif later:
+            more = f"{len(plan.changes)} more {'change' if len(plan.changes) == 1 else 'changes'}"
+            self._block(hosts, [(more, "bold"), (", known now", "")], self._body(plan, diffs))
+        else:
+            same = "the same " if len(hosts) > 1 and plan.changes else ""
+            self._block(hosts, [(f"{same}{changes}", "bold")], self._body(plan, diffs))
+
+    def _key(self, plan: Plan, diffs: Sequence[Diff]) -> Any:
+        return frozenset(facets(plan)), tuple(diffs) if self._diff else ()
 
     def _body(self, plan: Plan, diffs: Sequence[Diff]) -> list[Line]:
         body = lines.plan_body(plan, self._sink.mask, width=self._width(), verbose=self._verbose)
@@ -163,6 +169,9 @@ class TextReporter:
         for host in hosts:
             for line in [header, *([("  ", ""), *row] for row in body)]:
                 self._event(host, line)
+
+    def _end(self, rows: Sequence[Line]) -> None:
+        self._write(rows)
 
     def _write(self, rows: Sequence[Line]) -> None:
         self._sink.lines(rows)

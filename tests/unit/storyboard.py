@@ -123,8 +123,10 @@ FAILURE = Failure(
     command="check nginx",
     script="nginx -t -q",
     exit_code=1,
-    output=tuple(f"nginx: [warn] line {n}" for n in range(24))
-    + ('nginx: [emerg] unknown directive "serverr" in /etc/nginx/conf.d/hello.conf:3',),
+    output=(
+        *(f"nginx: [warn] line {n}" for n in range(24)),
+        'nginx: [emerg] unknown directive "serverr" in /etc/nginx/conf.d/hello.conf:3',
+    ),
     stands="the old site serves; 2 files were restored\npackages stay installed: they only go forward",
     advice="correct templates/nginx-site.conf.j2 and run the same command again",
 )
