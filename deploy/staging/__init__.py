@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deploy.errors import StagingError
 from deploy.staging import container, identity, listing, machine, network
-from deploy.staging.base import base
+from deploy.staging.base import base_image
 from deploy.staging.record import Image, Record, Space, space, valid_name
 
 __all__ = [
@@ -232,11 +232,8 @@ def thaw(image: str) -> None:
 def _make(wanted: Record) -> StagingHost:
     """A new host from nothing; whatever goes wrong, nothing of it stays."""
     place = wanted.space
-    if wanted.image:
-        layers = place.image(wanted.image).layers
-    else:
-        layers = (str(base(wanted.suite, python=wanted.python)),)
-    record = changed(wanted, layers=layers)
+    bare = () if wanted.image else (str(base_image(wanted.suite, python=wanted.python)),)
+    record = changed(wanted, layers=place.image(wanted.image).layers if wanted.image else bare)
     place.folder.mkdir(parents=True, exist_ok=True)
     machine.replace(place.folder / "state", f"{place.state}\n")
     with machine.locked(f"barehost-{place.key}"):
@@ -293,7 +290,7 @@ def _tidy(place: Space) -> None:
 
 def _sweep() -> None:
     """Take down the hosts of checkouts that are no longer on this machine."""
-    for mark in sorted(machine.LIBRARY.glob("*/state")):
+    for mark in sorted(machine.LIBRARY.glob(f"{machine.PROJECT}/state")):
         place = Space(Path(mark.read_text().strip()), mark.parent.name)
         if place.state.exists():
             continue

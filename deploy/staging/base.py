@@ -5,12 +5,11 @@ Takes mirror, proxy, certificates and pip settings from this machine; knows no n
 
 from __future__ import annotations
 
-import ast
+import configparser
 import json
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from deploy.errors import StagingError
@@ -39,7 +38,7 @@ RECIPE = 1
 """Part of every image's name; raise it when what is done to an image changes."""
 
 
-def base(suite: str, *, python: bool = False) -> Path:
+def base_image(suite: str, *, python: bool = False) -> Path:
     """The root folder of a bare `suite`, made now (about 15 s) when this machine has none yet.
 
     python: with Debian's Python in it; a bare host has none.
@@ -181,20 +180,23 @@ def pip_settings() -> str:
 
 
 def _pip_values() -> dict[str, str]:
-    """pip's effective settings by key; environment over files, as pip itself has it."""
-    listed = run([sys.executable, "-m", "pip", "config", "list"], check=False)
-    if listed.returncode != 0:
-        listed = run(["python3", "-m", "pip", "config", "list"], check=False)
-    values: dict[str, str] = {}
-    lines = listed.stdout.splitlines() if listed.returncode == 0 else []
-    for line in sorted(lines, key=lambda line: line.startswith(":env:")):
-        name, _, value = line.partition("=")
-        key = name.rpartition(".")[2]
-        text = str(ast.literal_eval(value))
-        kept = [word for word in text.split() if key == "cert" or not word.startswith(("/", ".", "file:"))]
-        if kept:
-            values[key] = " ".join(kept)
-    return values
+    """pip's settings on this machine by key, read where pip reads them: its files, then the environment."""
+    home = Path.home()
+    files = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.read([*map(str, files), os.environ.get("PIP_CONFIG_FILE", os.devnull)])
+    found = dict(parser["global"]) if parser.has_section("global") else {}
+    found |= {
+        name.removeprefix("PIP_").lower().replace("_", "-"): value
+        for name, value in os.environ.items()
+        if name.startswith("PIP_") and name != "PIP_CONFIG_FILE"
+    }
+    local = ("/", ".", "file:")
+    kept = {
+        key: " ".join(word for word in value.split() if key == "cert" or not word.startswith(local))
+        for key, value in found.items()
+    }
+    return {key: value for key, value in kept.items() if value}
 
 
 def apt_proxies() -> str:

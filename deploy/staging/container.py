@@ -22,6 +22,7 @@ shift
 while :; do "$@"; [ $? -eq 133 ] || exit 0; done
 """
 """Starts the host again when it asked for a reboot, which systemd-nspawn tells by exiting with 133."""
+NOTES = Path("/run/systemd/nspawn")
 START_SECONDS = 10.0
 BOOT_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -39,7 +40,12 @@ def mount(record: Record) -> None:
 
 
 def unmount(record: Record) -> None:
-    """Unmount everything at or below the host's root; safe to repeat."""
+    """Unmount everything at or below the host's root, and what systemd-nspawn noted of it; safe to repeat."""
+    if record.root.is_mount():
+        root = record.root.stat()
+        (NOTES / "locks" / f"inode-{root.st_dev}:{root.st_ino}").unlink(missing_ok=True)
+    if (propagated := NOTES / "propagate" / record.unique).is_dir():
+        propagated.rmdir()
     below = [
         line.split()[4].encode().decode("unicode_escape")
         for line in Path("/proc/self/mountinfo").read_text().splitlines()

@@ -22,6 +22,8 @@ LIBRARY = Path("/var/lib/barehost")
 """Overlays and records of every checkout on this machine, one folder a checkout."""
 CACHE = Path("/var/cache/barehost")
 """Base images, shared by every checkout."""
+PROJECT = "[0-9a-f]" * 8
+"""What the name of a project's folder in LIBRARY looks like, as a glob; others may keep things there too."""
 LOCKS = Path("/run/barehost")
 
 INSTEAD = (

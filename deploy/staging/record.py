@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.errors import StagingError
-from deploy.staging.machine import LIBRARY, digest, replace, state_folder
+from deploy.staging.machine import LIBRARY, PROJECT, digest, replace, state_folder
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def read(path: Path) -> Record | None:
 
 def records() -> Iterator[Record]:
     """Every host of every checkout on this machine."""
-    for path in sorted(LIBRARY.glob("*/hosts/*/host.json")):
+    for path in sorted(LIBRARY.glob(f"{PROJECT}/hosts/*/host.json")):
         if record := read(path):
             yield record
 

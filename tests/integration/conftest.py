@@ -1,0 +1,141 @@
+"""Staging hosts for the tests: booted under names of their own, gone afterwards whatever happened.
+
+On a machine that cannot boot hosts these tests fail with one sentence; BAREHOST_NO_STAGING=1 leaves them out,
+and pytest's summary says how many.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from deploy import staging
+from deploy.staging import Image, StagingHost
+from deploy.staging.machine import digest, locked
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what boots hosts, and leave it out where the environment says so."""
+    booting = [item for item in items if HERE in item.path.parents]
+    for item in booting:
+        item.add_marker(pytest.mark.staging)
+    if os.environ.get("BAREHOST_NO_STAGING") == "1" and booting:
+        config.hook.pytest_deselected(items=booting)
+        items[:] = [item for item in items if item not in booting]
+
+
+@pytest.fixture(scope="session")
+def worker() -> str:
+    """A prefix for this worker's hosts: empty without xdist."""
+    name = os.environ.get("PYTEST_XDIST_WORKER")
+    return f"{name}-" if name else ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Iterator[Path]:
+    """A state folder of this run's own, shared by its workers; the last of them leaves it empty."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if worker else base) / "state"
+    mark = folder / "workers" / (worker or "one")
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAREHOST_STATE", str(folder))
+        with locked(digest(str(folder))):
+            mark.touch()
+        yield folder
+        with locked(digest(str(folder))):
+            mark.unlink()
+            if not any(mark.parent.iterdir()):
+                _leave_nothing()
+
+
+def _leave_nothing() -> None:
+    for record in staging.space().hosts():
+        staging.down(record.name)
+    for image in sorted(staging.images(), key=lambda image: len(image.layers), reverse=True):
+        staging.thaw(image.name)
+
+
+class Boot(Protocol):
+    """Boots one more host under a fresh name; takes what `staging.up` takes, `name` for a name of one's own."""
+
+    def __call__(
+        self,
+        suite: str = ...,
+        *,
+        name: str | None = ...,
+        image: str | None = ...,
+        python: bool = ...,
+        user: str = ...,
+        sudo_password: str | None = ...,
+        port: int = ...,
+        behind: str | None = ...,
+    ) -> StagingHost: ...
+
+
+_numbers = itertools.count(1)
+
+
+def _booting(worker: str) -> Iterator[Boot]:
+    booted: list[str] = []
+
+    def boot(suite: str = "bookworm", *, name: str | None = None, **options: object) -> StagingHost:
+        chosen = name or f"{worker}host{next(_numbers)}"
+        booted.append(chosen)
+        return staging.up(chosen, suite=suite, **options)  # type: ignore[arg-type]
+
+    yield boot
+    for name in reversed(booted):
+        staging.down(name)
+
+
+@pytest.fixture
+def bare(state: Path, worker: str) -> Iterator[Boot]:
+    """`bare("trixie", port=2222)`: a fresh bare host, gone after the test."""
+    yield from _booting(worker)
+
+
+@pytest.fixture(scope="session")
+def session_bare(state: Path, worker: str) -> Iterator[Boot]:
+    """As `bare`, for hosts that a whole session shares."""
+    yield from _booting(worker)
+
+
+@pytest.fixture
+def clone(bare: Boot) -> Callable[[Image], StagingHost]:
+    """`clone(image)`: a host booted from a frozen image in half a second, gone after the test."""
+    return lambda image: bare(image.suite, image=image.name)
+
+
+@pytest.fixture(scope="session")
+def frozen(state: Path) -> Callable[[str, str, Callable[[StagingHost], None]], Image]:
+    """`frozen("stack-bookworm", "bookworm", prepare)`: boot, prepare and freeze once a run; later calls, and
+    other workers, get the same image.
+
+    Give a fixture of your own session scope and let it call this:
+
+        @pytest.fixture(scope="session")
+        def served(frozen):
+            return frozen("served", "bookworm", lambda host: provision(host))
+    """
+
+    def make(name: str, suite: str, prepare: Callable[[StagingHost], None]) -> Image:
+        with locked(f"frozen-{staging.space().key}-{name}", seconds=900):
+            present = {image.name: image for image in staging.images()}
+            if name in present:
+                return present[name]
+            host = staging.up(f"make-{name}", suite=suite)
+            try:
+                prepare(host)
+                return staging.freeze(host.name, name)
+            finally:
+                staging.down(host.name)
+
+    return make
