@@ -1,0 +1,47 @@
+"""Gunicorn runs the sites: one template unit a site, one instance an activation. Pure: connects to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deploy.app import App
+from deploy.facts import Facts
+from deploy.inventory import Host
+from deploy.resource import Resource
+from deploy.resources.path import File, Template
+
+
+def gunicorn(host: Host, facts: Facts) -> Iterator[Resource]:
+    """The unit ``<app>@.service`` of each site; which instance of it runs is for the activation to say."""
+    for app in host.apps:
+        path = f"/etc/systemd/system/{app.name}@.service"
+        if app.state == "present":
+            yield Template(path, "app@.service.j2", host=host, app=app)
+        else:
+            yield File(path, state="absent")
+
+
+def config(host: Host, app: App, facts: Facts, path: str) -> Template:
+    """Gunicorn's own configuration of one activation, at ``path``; its unit tells it where to listen."""
+    return Template(
+        path,
+        "gunicorn.conf.py.j2",
+        group=app.user,
+        mode=0o640,
+        host=host,
+        app=app,
+        workers=workers(app, facts.cores or 1),
+        threads=app.threads if app.worker_class == "gthread" else 1,
+    )
+
+
+def workers(app: App, cores: int) -> int:
+    """How many processes serve a site; ``auto`` goes by how its worker class waits.
+
+    A sync worker does nothing while it waits, so there are Gunicorn's own 2 × cores + 1. A threaded or
+    cooperative one waits without stopping: one a core keeps the cores busy, and memory is spent once a core.
+    Never fewer than two, so that the site answers while one is renewed.
+    """
+    if app.workers != "auto":
+        return app.workers
+    return 2 * cores + 1 if app.worker_class == "sync" else max(2, cores)

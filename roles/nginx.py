@@ -1,0 +1,117 @@
+"""Nginx takes the clients, serves the files itself and hands the rest to Gunicorn. Pure: connects to nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from deploy.app import App
+from deploy.facts import Facts
+from deploy.inventory import Host
+from deploy.resource import Check, Deferred, Resource
+from deploy.resources.account import Group, User
+from deploy.resources.package import Package
+from deploy.resources.path import Directory, File, Link, Template
+from deploy.resources.unit import Unit
+from deploy.roles.static import HASHED, hidden_below
+from deploy.shell import Script, sh
+
+
+def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
+    """One Nginx before every site of the host; a name that no site has gets no answer."""
+    apps = [app for app in host.apps if app.state == "present"]
+
+    yield Package("nginx", masks=("nginx.service",))
+    yield from (Group(app.user) for app in apps)
+    yield User("www-data", group="www-data", home="/var/www", groups=tuple(app.user for app in apps))
+
+    yield Directory("/var/www/acme")
+    yield Directory("/var/www/barehost")
+    yield Template("/var/www/barehost/unavailable.html", "unavailable.html.j2", host=host)
+
+    if facts.nginx is None and any(app.tls for app in apps):
+        yield Deferred(what="Nginx's sites: how TLS is written depends on its version", after="package:nginx")
+        return
+
+    config = [
+        Template("/etc/nginx/nginx.conf", "nginx.conf.j2", host=host, hashed=HASHED),
+        Template("/etc/nginx/conf.d/00-default.conf", "nginx-default.conf.j2", host=host, **default(apps, facts)),
+        *(site(host, app, facts) for app in host.apps),
+        Link("/etc/nginx/sites-enabled/default", state="absent"),
+    ]
+    digest = fingerprint(config)
+    config.append(File("/etc/nginx/barehost.digest", f'return 200 "{digest}";\n'))
+    yield from config
+
+    yield Directory("/etc/systemd/system/nginx.service.d")
+    yield (limits := Template("/etc/systemd/system/nginx.service.d/barehost.conf", "nginx.service.j2", host=host))
+
+    yield Unit(
+        "nginx.service",
+        reload_on=tuple(config),
+        restart_on=(limits,),
+        checks_on=(Check("nginx -t", sh("nginx -t -q")),),
+        proof=proof(digest, ports(apps)[0]),
+    )
+
+
+def site(host: Host, app: App, facts: Facts) -> File:
+    """What Nginx does for one site: its names, its files, its upstream."""
+    path = f"/etc/nginx/conf.d/{app.name}.conf"
+    if app.state == "absent":
+        return File(path, state="absent")
+    return Template(path, "nginx-site.conf.j2", host=host, app=app, hidden_below=hidden_below, **dialect(facts))
+
+
+def default(apps: Sequence[App], facts: Facts) -> dict[str, object]:
+    """What the template of the default server is given: every port, and how TLS is refused there.
+
+    An Nginx before 1.19.4 cannot refuse a handshake: it gets a site's certificate to hang up with.
+    """
+    secured = [app.tls for app in apps if app.tls]
+    refuses = version(facts) >= (1, 19, 4)
+    return {
+        "ports": ports(apps),
+        "tls_ports": sorted({tls.port for tls in secured}),
+        "borrowed": None if refuses or not secured else secured[0],
+        **dialect(facts),
+    }
+
+
+def dialect(facts: Facts) -> dict[str, object]:
+    """What every server block needs to know of the host: whether it has IPv6, and how HTTP/2 is written."""
+    return {"ipv6": facts.ipv6 is not False, "http2_by_listen": version(facts) < (1, 25, 1)}
+
+
+def ports(apps: Sequence[App]) -> list[int]:
+    """Every port for plain HTTP, at least 80."""
+    return sorted({port for app in apps for port in app.listen}) or [80]
+
+
+def version(facts: Facts) -> tuple[int, ...]:
+    """Nginx's version; where none is installed yet, that of Debian 12. It matters to TLS alone."""
+    return tuple(int(part) for part in (facts.nginx or "1.22.1").split("."))
+
+
+def fingerprint(config: Sequence[File | Link]) -> str:
+    """One digest over everything Nginx is to have loaded; it answers with it once it has."""
+    lines = (f"{one.path} {one.expected()}\n" for one in config)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def proof(digest: str, port: int) -> Script:
+    """Succeeds once a worker of Nginx answers with this digest, which only the new configuration holds.
+
+    Bash's own sockets, since a bare host has no curl. A reload that failed at a taken port says 0 all the same.
+    """
+    return sh(
+        "timeout 2 bash -c @{ask} ask @{port} | grep -q -x -- @{digest}",
+        ask=ASK,
+        port=port,
+        digest=digest,
+    )
+
+
+ASK = r"""exec 3<> "/dev/tcp/127.0.0.1/$1" || exit
+printf 'GET /.barehost/config HTTP/1.0\r\nHost: barehost.invalid\r\n\r\n' >&3
+cat <&3; echo"""

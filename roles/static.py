@@ -1,0 +1,45 @@
+"""The folders whose files Nginx serves itself, and which of those files never change. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from deploy.app import App
+from deploy.facts import Facts
+from deploy.inventory import Host
+from deploy.resource import Resource
+from deploy.resources.account import Group, User
+from deploy.resources.path import Directory
+
+HASHED = r"[.-](?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\.[^/]+$"
+"""How a name with a hash of the content in it ends: ``.`` or ``-``, 8 to 64 hexadecimal digits, a suffix.
+
+A letter and a digit must be among them, so that neither a date (``-20240131.jpg``) nor a word (``-facade.css``)
+counts: what is taken for hashed is cached for a year.
+"""
+
+
+def static(host: Host, facts: Facts) -> Iterator[Resource]:
+    """Each site's root, its pool of old assets, and its shared data with the media in it."""
+    for app in host.apps:
+        if app.state == "present":
+            yield Group(app.user)
+            yield User(app.user, group=app.user, home=f"{app.root}/shared")
+            yield Directory(app.root)
+            yield Directory(f"{app.root}/assets")
+            yield from (Directory(path, app.user, app.user, 0o750) for path in shared(app))
+
+
+def shared(app: App) -> list[str]:
+    """The folders of a site's shared data, parents first: the site writes there, Nginx's group reads."""
+    root = PurePosixPath(app.root, "shared")
+    media = (root / folder for folder in app.media.values())
+    below = {str(one) for path in media for one in (path, *path.parents) if one.is_relative_to(root)}
+    return sorted({str(root), *below})
+
+
+def hidden_below(prefix: str) -> str:
+    """The regular expression of URLs below a prefix with a part that starts with a dot."""
+    return rf"^{re.escape(prefix)}(?:.*/)?\."
