@@ -1,0 +1,237 @@
+"""Users and groups of a host, from its own files: adds what is declared, never takes a membership away.
+
+Membership is additive because packages and administrators add their own; what we did not declare we leave.
+Never sets a password and never touches a home folder: a Directory says who owns it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, cast
+
+from deploy.errors import InputError, LookError
+from deploy.resource import Change, Phase, Resource, State, Step
+from deploy.shell import Command, Script, join, sh
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+_NO_FIELD = re.compile(r"[:\n\0]")
+
+
+@dataclass(frozen=True)
+class Group(Resource):
+    """A group by name; ``system`` only matters when it is made (a number below 1000)."""
+
+    name: str
+    state: Literal["present", "absent"] = "present"
+    system: bool = True
+
+    phase: ClassVar[Phase] = Phase.ACCOUNTS
+    family: ClassVar[str] = "group"
+
+    def __post_init__(self) -> None:
+        _check_name("group", self.name)
+
+    @property
+    def id(self) -> str:
+        return f"group:{self.name}"
+
+    def expected(self) -> State | None:
+        return {"present": True} if self.state == "present" else None
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        """One getent; its exit code 2 only says that some are unknown, which is an answer."""
+        names = sorted({one.name for one in resources if isinstance(one, Group)})
+        return sh(_GETENT + "look group @{names}", names=names)
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        """``gid`` is reported beside what is compared."""
+        found = {row[0]: row for row in _rows(output)["group"]}
+        states: dict[str, State | None] = {}
+        for one in resources:
+            row = found.get(cast(Group, one).name)
+            states[one.id] = None if row is None else {"present": True, "gid": int(row[2])}
+        return states
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            one = cast(Group, change.resource)
+            if change.expected is None:
+                yield Command(f"remove group {one.name}", sh(_DELETE_GROUP, name=one.name), timeout=60)
+            else:
+                system = sh("--system" if one.system else "")
+                yield Command(
+                    f"add group {one.name}", sh(_ADD_GROUP, name=one.name, system=system), timeout=60
+                )
+
+
+@dataclass(frozen=True)
+class User(Resource):
+    """A user by name.
+
+    group: its first group; None: a group of its own name, made with it.
+    home: where it says it lives, nothing is made there; groups: further ones it must be in, all others stay.
+    """
+
+    name: str
+    state: Literal["present", "absent"] = "present"
+    group: str | None = None
+    home: str = "/nonexistent"
+    shell: str = "/usr/sbin/nologin"
+    system: bool = True
+    groups: tuple[str, ...] = ()
+
+    phase: ClassVar[Phase] = Phase.ACCOUNTS
+    family: ClassVar[str] = "user"
+
+    def __post_init__(self) -> None:
+        _check_name("user", self.name)
+        for group in (self.first_group, *self.groups):
+            _check_name("group", group)
+        for what, path in (("home", self.home), ("shell", self.shell)):
+            if not path.startswith("/") or _NO_FIELD.search(path):
+                raise InputError(
+                    f"the {what} of user {self.name} must be an absolute path without a colon: {path!r}"
+                )
+
+    @property
+    def id(self) -> str:
+        return f"user:{self.name}"
+
+    @property
+    def first_group(self) -> str:
+        """The name of the group that its files get."""
+        return self.group or self.name
+
+    def expected(self) -> State | None:
+        if self.state == "absent":
+            return None
+        return {
+            "group": self.first_group,
+            "home": self.home,
+            "shell": self.shell,
+            "groups": " ".join(sorted(set(self.groups))),
+        }
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        """One getent for the users, one for all groups that any of them names."""
+        users = [one for one in resources if isinstance(one, User)]
+        return sh(
+            _GETENT + "look passwd @{users}\nlook group @{groups}",
+            users=sorted({one.name for one in users}),
+            groups=sorted({group for one in users for group in (one.first_group, *one.groups)}),
+        )
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        """``groups``: the declared ones it is in; a first group other than declared reads as its number."""
+        rows = _rows(output)
+        users = {row[0]: row for row in rows["passwd"]}
+        names = {row[2]: row[0] for row in rows["group"]}
+        members = {row[0]: set(row[3].split(",")) for row in rows["group"]}
+        states: dict[str, State | None] = {}
+        for one in resources:
+            user = cast(User, one)
+            row = users.get(user.name)
+            if row is None:
+                states[one.id] = None
+                continue
+            group = names.get(row[3], row[3])
+            within = {name for name in user.groups if user.name in members.get(name, ()) or name == group}
+            states[one.id] = {
+                "uid": int(row[2]),
+                "group": group,
+                "home": row[5],
+                "shell": row[6],
+                "groups": " ".join(sorted(within)),
+            }
+        return states
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            one = cast(User, change.resource)
+            if change.expected is None:
+                yield Command(f"remove user {one.name}", sh(_DELETE_USER, name=one.name), timeout=60)
+                continue
+            yield Command(
+                f"{'add' if change.actual is None else 'change'} user {one.name}",
+                join([_ensure(one), *_extra(one)]),
+                timeout=60,
+            )
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"not a {kind} name: {name!r} (a letter or _ first, then letters, digits, . _ -, 32 at most)"
+        )
+
+
+def _rows(output: bytes) -> dict[str, list[list[str]]]:
+    """Lines of getent by database; raises LookError unless every database was asked to its end."""
+    rows: dict[str, list[list[str]]] = {"passwd": [], "group": []}
+    current, ended = "", True
+    for line in output.decode(errors="replace").splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "look":
+            current, ended = rest, False
+        elif word == "end":
+            ended = True
+        else:
+            rows[current].append(line.split(":"))
+    if not current or not ended:
+        raise LookError("getent ended before it had told about all accounts; try again")
+    return rows
+
+
+def _ensure(user: User) -> Script:
+    own = sh(_ADD_GROUP, name=user.name, system=sh("--system" if user.system else ""))
+    make = sh(
+        _ENSURE_USER,
+        name=user.name,
+        group=user.first_group,
+        home=user.home,
+        shell=user.shell,
+        system=sh("--system" if user.system else ""),
+    )
+    return join([own, make] if user.group is None else [make])
+
+
+def _extra(user: User) -> list[Script]:
+    if not user.groups:
+        return []
+    return [
+        sh(
+            "usermod --append --groups @{groups} -- @{name}",
+            groups=",".join(sorted(set(user.groups))),
+            name=user.name,
+        )
+    ]
+
+
+_GETENT = r"""
+look() {
+  printf 'look %s\n' "$1"
+  if [ $# -gt 1 ]; then
+    rc=0; getent "$@" || rc=$?
+    case $rc in 0 | 2) ;; *) exit "$rc" ;; esac
+  fi
+  echo end
+}
+"""
+_ADD_GROUP = "getent group @{name} >/dev/null || groupadd @{system} -- @{name} || exit"
+_DELETE_GROUP = "! getent group @{name} >/dev/null || groupdel -- @{name}"
+_DELETE_USER = "! getent passwd @{name} >/dev/null || userdel -- @{name}"
+_ENSURE_USER = r"""
+if getent passwd @{name} >/dev/null; then
+  usermod --gid @{group} --home @{home} --shell @{shell} -- @{name} || exit
+else
+  useradd @{system} --gid @{group} --home-dir @{home} --no-create-home --shell @{shell} -- @{name} || exit
+fi
+"""
