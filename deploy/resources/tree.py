@@ -1,0 +1,634 @@
+"""A folder kept equal to one on this side: one listing, one stream of what differs. Never a half-written file.
+
+A host is compared with what it recorded itself after the last sync: one line an entry of (type, mode, owner,
+group, size, mtime, ctime, inode, name, link target), and the SHA-256 of every file. A look that finds the
+same lines says "same" and nothing else (5,000 files: 37 ms, linear); else it sends the lines, and hashes the
+files whose line changed. Times of the source are never compared: a fresh clone has others.
+
+A new folder is filled beside its place and renamed as a whole, so one that is there is complete. In one that
+exists, each changed file is renamed into place, then what is unwanted goes, then the lines are recorded: only
+after every file whose line changed was hashed on the host and had the expected SHA-256, so that what somebody
+edits between a look and the sync is never sealed as ours.
+
+After a restore from a backup every inode differs: such a folder is equal, but every look hashes it again
+until the next sync.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+import stat
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, NamedTuple, cast
+
+from deploy.errors import ApplyError, InputError, LookError
+from deploy.resource import Change, Phase, Resource, State, Step, Upload
+from deploy.shell import Command, Script, join, sh
+
+RECORDS = "/var/lib/barehost/trees"
+"""On the host: one folder for each tree, named by the SHA-256 of its path."""
+
+EXCLUDE = (
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    "*.py[co]",
+    ".venv",
+    "node_modules",
+    ".barehost",
+    ".DS_Store",
+)
+"""What a folder of code holds and no host needs; matched against each name and each path below the source."""
+
+_BLOCK = 1 << 20
+_PACKED = {
+    ".7z",
+    ".avif",
+    ".br",
+    ".bz2",
+    ".gif",
+    ".gz",
+    ".jpeg",
+    ".jpg",
+    ".mp3",
+    ".mp4",
+    ".ogg",
+    ".pdf",
+    ".png",
+}
+_PACKED |= {".webm", ".webp", ".whl", ".woff", ".woff2", ".xz", ".zip", ".zst"}
+"""Suffixes of content that compression only slows down."""
+
+
+class Entry(NamedTuple):
+    """What lies at one name of a tree.
+
+    type: ``d``, ``f`` or ``l`` (anything else only on a host). content: SHA-256 of a file, target of a link,
+    else empty.
+    """
+
+    type: str
+    mode: int
+    owner: str
+    group: str
+    content: str
+
+
+Entries = Mapping[str, Entry]
+"""By name below the tree's path, ``""`` for the folder itself."""
+
+
+@dataclass(frozen=True)
+class Tree(Resource):
+    """The folder at ``path``, with what ``source`` (a folder on this side) holds.
+
+    delete: what the source does not have goes; without it, what others put there is left and not looked at
+        (right for release folders, which are made whole and in which builds leave their results).
+    mode, dir_mode: of files and folders; a file its owner may run in the source gets the x bits as well.
+    exclude: shell patterns against each name, and against each path below the source.
+    protect: absolute paths below ``path`` that something else declares; never deleted, never looked at.
+    base: a tree on the host whose equal files are copied instead of sent, when ``path`` is not there yet.
+        Copied, not hard-linked: an edit or a chmod in one release must not reach another.
+    """
+
+    path: str
+    source: Path
+    delete: bool = True
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o644
+    dir_mode: int = 0o755
+    exclude: tuple[str, ...] = EXCLUDE
+    protect: tuple[str, ...] = ()
+    base: str | None = None
+
+    phase: ClassVar[Phase] = Phase.BUILD
+    family: ClassVar[str] = "tree"
+
+    def __post_init__(self) -> None:
+        for path in (self.path, *self.protect, *([self.base] if self.base else [])):
+            if not path.startswith("/") or posixpath.normpath(path) != path or path == "/" or "\0" in path:
+                raise InputError(
+                    f"the path of a tree must be absolute and normalised, and not / itself: {path!r}"
+                )
+
+    @property
+    def id(self) -> str:
+        return f"path:{self.path}"
+
+    @cached_property
+    def entries(self) -> Entries:
+        """What the source holds, hashed once a resource; raises InputError for what cannot be sent."""
+        return dict(_walk(self))
+
+    @cached_property
+    def manifest(self) -> str:
+        """SHA-256 of everything that is compared."""
+        lists = _lists(self, Difference())
+        return hashlib.sha256(lists["shape"] + lists["sums"]).hexdigest()
+
+    def expected(self) -> State | None:
+        return {"manifest": self.manifest, "intact": True}
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        """Says "same" for each tree that is, else its lines, and fresh hashes where a line changed."""
+        return join([Script(_LISTING + _LOOK), *map(_look, _trees(resources), range(len(resources)))])
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        """``found`` (only when something differs) is what the host holds, ``offer`` what its base holds."""
+        records = output.decode(errors="surrogateescape").split("\0")
+        answers: list[list[str]] = []
+        for record in records:
+            if record.startswith("#"):
+                answers.append([record[1:]])
+            elif answers:
+                answers[-1].append(record)
+        trees = _trees(resources)
+        if len(answers) != len(trees) or any("end" not in answer for answer in answers):
+            raise LookError("the listing of a tree ended early; try again")
+        return {tree.id: _state(tree, answer) for tree, answer in zip(trees, answers, strict=True)}
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            yield from _sync(cast(Tree, change.resource), change.actual or {})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one sync has to do, by names below the path: each tuple sorted.
+
+    send, copy: files whose content the host lacks here, from this side or from the base. make: folders and
+    links. attributes: right content, wrong mode or owner. clear: the wrong type stands in the way. remove: gone.
+    """
+
+    send: tuple[str, ...] = ()
+    copy: tuple[str, ...] = ()
+    make: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    clear: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        counts = {
+            "sent": len(self.send),
+            "copied": len(self.copy),
+            "folders and links": len(self.make),
+            "modes and owners": len(self.attributes),
+            "removed": len(self.remove),
+        }
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "record only"
+
+
+def difference(tree: Tree, found: Entries, offer: Mapping[str, str]) -> Difference:
+    """What brings ``found`` to what the tree expects; ``offer`` has the SHA-256 of the base's files by name."""
+    todo: dict[str, list[str]] = {}
+    for name, entry in tree.entries.items():
+        there = found.get(name)
+        if there is not None and there.type != entry.type:
+            todo.setdefault("clear", []).append(name)
+            there = None
+        if there is None or there.content != entry.content:
+            how = "make" if entry.type != "f" else "copy" if offer.get(name) == entry.content else "send"
+            todo.setdefault(how, []).append(name)
+        elif there != entry:
+            todo.setdefault("attributes", []).append(name)
+    if tree.delete:
+        stay = _above_protected(tree)
+        todo["remove"] = [name for name in found if name not in tree.entries and name not in stay]
+    return Difference(**{how: tuple(sorted(names)) for how, names in todo.items()})
+
+
+def pack(tree: Tree, change: Difference) -> Iterator[bytes]:
+    """A gzip'd tar of what the sync needs: ``new/`` with the content, ``lists/`` with names; memory stays small.
+
+    Deterministic: sorted, no times, no owners. Each stretch of files is compressed unless its suffixes say
+    that it is already (gzip members simply follow one another).
+    """
+    compress = _Compressor()
+    for name, data in sorted(_lists(tree, change).items()):
+        yield from compress(_member(f"lists/{name}", "f", 0o600, len(data)), packed=False)
+        yield from compress(data + _padding(len(data)), packed=False)
+    parents = {parent for name in change.send for parent in _parents(name)}
+    whole = sorted({"", *parents, *change.make, *change.send})
+    for name in whole:
+        entry = tree.entries[name]
+        packed = posixpath.splitext(name)[1].lower() in _PACKED
+        if entry.type == "f":
+            file = tree.source / name
+            size = file.stat().st_size
+            yield from compress(_member(f"new/{name}", "f", entry.mode, size), packed)
+            for block in _content(file, size, entry.content):
+                yield from compress(block, packed)
+            yield from compress(_padding(size), packed)
+        else:
+            link = entry.content if entry.type == "l" else ""
+            yield from compress(_member(f"new/{name}", entry.type, entry.mode, 0, link), packed=False)
+    yield from compress(bytes(2 * tarfile.BLOCKSIZE), packed=False)
+    yield compress.end()
+
+
+class _Compressor:
+    """Blocks in, gzip out; a new member begins where compression starts or stops to pay."""
+
+    def __init__(self) -> None:
+        self._packed: bool | None = None
+        self._stream = zlib.compressobj(1, wbits=31)
+
+    def __call__(self, block: bytes, packed: bool) -> Iterator[bytes]:
+        if packed is not self._packed:
+            if self._packed is not None:
+                yield self._stream.flush()
+            self._stream = zlib.compressobj(0 if packed else 1, wbits=31)
+            self._packed = packed
+        if out := self._stream.compress(block):
+            yield out
+
+    def end(self) -> bytes:
+        return self._stream.flush()
+
+
+_hashes: dict[tuple[str, int, int, int, int], str] = {}
+"""SHA-256 of source files by (path, size, mtime, ctime, inode), for as long as the process lives."""
+
+
+def _walk(tree: Tree) -> Iterator[tuple[str, Entry]]:
+    if not tree.source.is_dir():
+        raise InputError(f"the source of {tree.path} is not a folder: {tree.source}")
+    yield "", Entry("d", tree.dir_mode, tree.owner, tree.group, "")
+    pending = [("", os.fspath(tree.source))]
+    while pending:
+        prefix, folder = pending.pop()
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda one: one.name)
+        except OSError as error:
+            raise InputError(f"cannot read the folder {folder}: {error.strerror}") from error
+        for one in inside:
+            name = prefix + one.name
+            if any(fnmatchcase(one.name, pattern) or fnmatchcase(name, pattern) for pattern in tree.exclude):
+                continue
+            yield name, _entry(tree, name, one)
+            if one.is_dir(follow_symlinks=False):
+                pending.append((name + "/", one.path))
+
+
+def _entry(tree: Tree, name: str, found: os.DirEntry[str]) -> Entry:
+    status = found.stat(follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        target = os.fspath(Path(found.path).readlink())
+        within = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+        if target.startswith("/") or within == ".." or within.startswith("../"):
+            raise InputError(
+                f"{found.path} is a link to {target}, outside of {tree.source}: put a file in its place"
+            )
+        return Entry("l", 0o777, tree.owner, tree.group, target)
+    if stat.S_ISDIR(status.st_mode):
+        return Entry("d", tree.dir_mode, tree.owner, tree.group, "")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{found.path} is neither a file, a folder nor a link: exclude it or remove it")
+    mode = tree.mode | (tree.mode >> 2 & 0o111 if status.st_mode & stat.S_IXUSR else 0)
+    return Entry("f", mode, tree.owner, tree.group, _hash(found.path, status))
+
+
+def _hash(path: str, status: os.stat_result) -> str:
+    key = (path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    if key not in _hashes:
+        try:
+            with Path(path).open("rb") as file:
+                _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return _hashes[key]
+
+
+def _trees(resources: Sequence[Resource]) -> list[Tree]:
+    return [one for one in resources if isinstance(one, Tree)]
+
+
+def record_of(path: str) -> str:
+    """Where a host keeps what it knows about the tree at ``path``."""
+    return f"{RECORDS}/{hashlib.sha256(os.fsencode(path)).hexdigest()}"
+
+
+def _look(tree: Tree, index: int) -> Script:
+    return sh(
+        "look @{index} @{path} @{record} @{manifest} @{kind} @{base} @{base_record} @{prune} || exit",
+        index=index,
+        path=tree.path,
+        record=record_of(tree.path),
+        manifest=tree.manifest,
+        kind="all" if tree.delete else "own",
+        base=tree.base or "",
+        base_record=record_of(tree.base) if tree.base else "",
+        prune=_prune(tree),
+    )
+
+
+def _prune(tree: Tree) -> list[str]:
+    """The words that make find leave out what is protected; its -path takes a pattern, so those are escaped."""
+    inside = [path for path in tree.protect if path.startswith(tree.path + "/")]
+    if not inside:
+        return []
+    words = ["("]
+    for path in sorted(inside):
+        escaped = "".join("\\" + char if char in "\\*?[" else char for char in path[len(tree.path) :])
+        words += ["-path", f".{escaped}", "-o"]
+    return [*words[:-1], ")", "-prune", "-o"]
+
+
+def _above_protected(tree: Tree) -> set[str]:
+    inside = [path[len(tree.path) + 1 :] for path in tree.protect if path.startswith(tree.path + "/")]
+    return {parent for name in inside for parent in _parents(name)}
+
+
+def _state(tree: Tree, answer: Sequence[str]) -> State | None:
+    _, word, *rest = answer
+    if word == "other":
+        raise LookError(
+            f"{tree.path} is not a folder on the host; remove what lies there, or name another path"
+        )
+    if "Lfailed" in rest or "failed" in rest:
+        raise LookError(f"{tree.path} changed while it was listed, or its disk failed; try again")
+    if word == "same":
+        return {"manifest": tree.manifest, "intact": True}
+    if word == "absent":
+        offer = _sums(one[1:] for one in rest if one.startswith("B"))
+        return {"manifest": "", "intact": False, "offer": json.dumps(offer)} if offer else None
+    recorded = word.removeprefix("differs ")
+    if recorded == tree.manifest:
+        sums = {name: entry.content for name, entry in tree.entries.items() if entry.type == "f"}
+    else:
+        sums = _sums(one[1:] for one in rest if one.startswith("S"))
+    sums |= _sums(one[1:] for one in rest if one.startswith("F"))
+    found = dict(_found(one[1:], sums) for one in rest if one.startswith("L"))
+    if difference(tree, found, {}) != Difference():
+        return {"manifest": recorded, "intact": False, "found": json.dumps(found)}
+    return {"manifest": tree.manifest, "intact": True}
+
+
+def _sums(lines: Iterable[str]) -> dict[str, str]:
+    """SHA-256 by name, from lines of ``sha256sum -z``."""
+    return {line[66:].removeprefix("./"): line[:64] for line in lines}
+
+
+def _found(line: str, sums: Mapping[str, str]) -> tuple[str, Entry]:
+    head, _, rest = line.partition("/")
+    # the name comes as ./a/b and the folder itself as ., so the first slash is our own separator
+    name, _, target = rest.partition("//")
+    name = "" if name == "." else name.removeprefix("./")
+    kind, mode, owner, group, *_ = head.split(" ")
+    content = {"f": sums.get(name, ""), "l": target}.get(kind, "")
+    return name, Entry(kind, int(mode, 8), owner, group, content)
+
+
+def _sync(tree: Tree, actual: State) -> Iterator[Step]:
+    found = {name: Entry(*entry) for name, entry in json.loads(str(actual.get("found", "{}"))).items()}
+    offer = json.loads(str(actual.get("offer", "{}")))
+    change = difference(tree, found, offer)
+    for name in _above_protected(tree).intersection(change.clear):
+        raise InputError(
+            f"{tree.path}/{name} must give way to a file, but something declares a path below it"
+        )
+    upload = f"tree-{hashlib.sha256(os.fsencode(tree.path)).hexdigest()[:16]}"
+    size = sum((tree.source / name).stat().st_size for name in change.send)
+    yield Upload(upload, lambda: pack(tree, change), len(change.send), size)
+    yield Command(
+        f"{'sync' if found else 'create'} {tree.path}: {change}",
+        sh(
+            _LISTING + _SYNC,
+            path=tree.path,
+            parent=posixpath.dirname(tree.path),
+            stage=posixpath.join(
+                posixpath.dirname(tree.path), f".barehost-{posixpath.basename(tree.path)}.new"
+            ),
+            upload=upload,
+            record=record_of(tree.path),
+            records=RECORDS,
+            manifest=tree.manifest,
+            dir_mode=_octal(tree.dir_mode),
+            owner=f"{tree.owner}:{tree.group}",
+            base=tree.base or "",
+            kind="all" if tree.delete else "own",
+            prune=_prune(tree),
+        ),
+        timeout=1800,
+    )
+
+
+def _lists(tree: Tree, change: Difference) -> dict[str, bytes]:
+    """Names for xargs -0, a list for each thing to do; and what must stand at the end: ``sums``, ``shape``.
+
+    ``kept`` are the folders that may stand as well, because something protected lies in them.
+    """
+    entries = tree.entries
+    names: dict[str, Iterable[str]] = {
+        "clear": change.clear,
+        "copy": change.copy,
+        "folders": [name for name in change.make if name and entries[name].type == "d"],
+        "own": change.attributes,
+        "remove": change.remove[::-1],
+        "names": sorted(entries),
+    }
+    modes: dict[str, list[str]] = {}
+    for name in change.attributes + change.copy:
+        if entries[name].type != "l":
+            modes.setdefault(f"mode-{_octal(entries[name].mode)}", []).append(name)
+    lists = {key: b"".join(_listed(name) for name in each) for key, each in (names | modes).items()}
+    sums = (
+        b"%s  " % one.content.encode() + _listed(name) for name, one in entries.items() if one.type == "f"
+    )
+    lists["sums"] = b"".join(sorted(sums))
+    lists["shape"] = b"".join(sorted(map(_shape, entries.items())))
+    lists["kept"] = b"".join(sorted(os.fsencode(f"./{name}//\0") for name in _above_protected(tree)))
+    return lists
+
+
+def _octal(mode: int) -> str:
+    """For chmod: five digits, because with fewer GNU chmod leaves a folder's set-group-ID bit."""
+    return f"{mode:05o}"
+
+
+def _shape(named: tuple[str, Entry]) -> bytes:
+    """A line of the listing without size, times and inode."""
+    name, entry = named
+    target = entry.content if entry.type == "l" else ""
+    head = f"{entry.type} {entry.mode:o} {entry.owner} {entry.group}/"
+    return head.encode() + _listed(name)[:-1] + os.fsencode(f"//{target}\0")
+
+
+def _listed(name: str) -> bytes:
+    return os.fsencode(f"./{name}\0" if name else ".\0")
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name := posixpath.dirname(name):
+        yield name
+
+
+def _member(name: str, kind: str, mode: int, size: int, link: str = "") -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE}[kind]
+    member.mode, member.size, member.linkname = mode, size, link
+    return member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _content(file: Path, size: int, sha256: str) -> Iterator[bytes]:
+    """The file's bytes; raises ApplyError when they are not those that were planned."""
+    digest, left = hashlib.sha256(), size
+    with file.open("rb") as stream:
+        while left and (block := stream.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+            yield block
+    if digest.hexdigest() != sha256:
+        raise ApplyError(f"{file} changed while it was being sent; run again")
+
+
+_LISTING = r"""
+export LC_ALL=C
+# The current folder, one record an entry: $1 all, or own: only what we put there; $2 its record; then words
+# for find that leave out what is protected. An entry that we put there and that is gone has no record.
+# Neither size nor times of a folder: what it holds says it all.
+listing() {
+  kind=$1 names=$2/names; shift 2
+  if [ "$kind" = own ] && [ -e "$names" ]; then
+    xargs -0 -r -a "$names" sh -c 'exec find "$@" -maxdepth 0 \( -type d -printf "d %m %u %g/%p//\0" -o \
+      -printf "%y %m %u %g %s %T@ %C@ %i/%p//%l\0" \)' sh 2>/dev/null | sort -z
+  else
+    { find . "$@" \( -type d -printf 'd %m %u %g/%p//\0' -o \
+      -printf '%y %m %u %g %s %T@ %C@ %i/%p//%l\0' \) || printf 'failed\0'; } | sort -z
+  fi
+}
+# Hashes of the files whose line is not in the list $1, from lines on stdin.
+changed_sums() {
+  comm -z -13 -- "$1" - | sed -zn 's|^f [^/]*/\(.*\)//$|\1|p' | xargs -0 -r sha256sum -z --
+}
+"""
+
+_LOOK = r"""
+look() {
+  index=$1 path=$2 record=$3 manifest=$4 kind=$5 base=$6 base_record=$7; shift 7
+  printf '#%s\0' "$index"
+  if [ -L "$path" ]; then printf 'other\0end\0'; return; fi
+  if [ ! -e "$path" ]; then
+    printf 'absent\0'
+    if [ -n "$base" ] && [ -d "$base" ] && [ -e "$base_record/listing" ]; then
+      if (cd -- "$base" && listing "$kind" "$base_record" | cmp -s -- - "$base_record/listing"); then
+        sed -z 's/^/B/' -- "$base_record/sums"
+      fi
+    fi
+    printf 'end\0'
+    return
+  fi
+  if [ ! -d "$path" ]; then printf 'other\0end\0'; return; fi
+  (
+    cd -- "$path" || exit
+    recorded=-
+    if [ -e "$record/manifest" ]; then read -r recorded < "$record/manifest"; fi
+    old=$record/listing
+    if [ ! -e "$old" ]; then old=/dev/null; fi
+    if [ "$recorded" = "$manifest" ] && listing "$kind" "$record" "$@" | cmp -s -- - "$old"; then
+      printf 'same\0'
+    else
+      printf 'differs %s\0' "$recorded"
+      listing "$kind" "$record" "$@" | sed -z 's/^/L/'
+      listing "$kind" "$record" "$@" | changed_sums "$old" | sed -z 's/^/F/'
+      if [ "$recorded" != "$manifest" ] && [ -e "$record/sums" ]; then sed -z 's/^/S/' -- "$record/sums"; fi
+    fi
+    printf 'end\0'
+  )
+}
+"""
+
+_SYNC = r"""
+set -eu
+umask 022
+path=@{path} stage=@{stage} record=@{record} owner=@{owner} base=@{base}
+fail() { printf '%s\n' "$1" >&2; exit 1; }
+if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then fail "$path is not a folder"; fi
+mkdir -p -- @{parent}
+# a rename works within one file system only
+if [ -d "$path" ] && [ "$(stat -c %d -- "$path")" != "$(stat -c %d -- @{parent})" ]; then
+  stage=$path/.barehost.new
+fi
+rm -rf -- "$stage"
+trap 'rm -rf -- "$stage"' EXIT
+trap 'exit 143' HUP INT TERM
+mkdir -m 700 -- "$stage"
+tar -x -z -p --no-same-owner -f "$UPLOAD/"@{upload} -C "$stage"
+new=$stage/new lists=$stage/lists
+each() { list=$1; shift; if [ -s "$lists/$list" ]; then xargs -0 -r -a "$lists/$list" "$@"; fi; }
+modes() {
+  for list in "$lists"/mode-*; do
+    if [ -e "$list" ]; then each "${list##*/}" chmod "${list##*-}" --; fi
+  done
+}
+
+if [ -s "$lists/copy" ]; then
+  (cd -- "$base" && each copy cp --parents --reflink=auto --no-dereference -t "$new" --)
+fi
+chown -hR -- "$owner" "$new"
+sync -f -- "$new"
+if [ ! -e "$path" ]; then
+  (cd -- "$new" && modes)
+  mv -T -- "$new" "$path"
+else
+  cd -- "$path"
+  each clear rm -rf --
+  each folders mkdir -p --
+  each folders chmod @{dir_mode} --
+  each folders chown -h -- "$owner"
+  (cd -- "$new" && find . -type d -print0 | xargs -0 sh -c '
+    path=$1; shift
+    for folder do
+      find "$folder" -mindepth 1 -maxdepth 1 ! -type d -exec mv -f -t "$path/$folder" -- {} + || exit
+    done' sh "$path")
+  each own chown -h -- "$owner"
+  modes
+  each remove rm -df --
+fi
+
+cd -- "$path"
+next=$record.new
+rm -rf -- "$next"
+mkdir -p -m 700 -- @{records}
+mkdir -m 700 -- "$next"
+printf '%s\n' @{manifest} > "$next/manifest"
+mv -- "$lists/sums" "$lists/shape" "$lists/kept" "$next/"
+if [ @{kind} = own ]; then mv -- "$lists/names" "$next/"; fi
+rm -rf -- "$stage"
+old=$record/listing
+if [ ! -e "$old" ]; then old=/dev/null; fi
+listing @{kind} "$next" @{prune} > "$next/listing"
+# what stands must be what was expected, whoever else was at work here: only that is recorded
+sed -z 's|^\([^ ]* [^ ]* [^ ]* [^ /]*\)[^/]*/|\1/|' -- "$next/listing" | sort -z > "$next/stands"
+{
+  comm -z -13 -- "$next/stands" "$next/shape"
+  comm -z -23 -- "$next/stands" "$next/shape" | sed -z 's|^[^/]*/||' | sort -z | comm -z -23 - "$next/kept"
+  changed_sums "$old" < "$next/listing" | sort -z | comm -z -23 - "$next/sums"
+} > "$next/odd"
+if [ -s "$next/odd" ]; then
+  tr '\0' '\n' < "$next/odd" | head -n 5 >&2
+  rm -rf -- "$next"
+  fail "somebody else changed $path while it was synced (above: what is not as expected): run again"
+fi
+rm -rf -- "$next/odd" "$next/shape" "$next/stands" "$next/kept" "$record"
+mv -T -- "$next" "$record"
+"""
