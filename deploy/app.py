@@ -45,7 +45,7 @@ _GIT = re.compile(
     r"(?:(?:https|http|ssh|git|file)://|[A-Za-z0-9_][\w.-]*@[\w.-]+:)[^\s\x00-\x1f\x7f]+", re.ASCII
 )
 _REF = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][\w./+-]*", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def _matching(pattern: re.Pattern[str], expects: str) -> BeforeValidator:
@@ -92,7 +92,7 @@ Line = Annotated[str, Field(min_length=1), AfterValidator(lambda text: _no_contr
 
 
 def _no_control(text: str, what: str) -> str:
-    """Text without control characters other than tab and newline: systemd refuses them in an environment."""
+    """Text without control characters but tab and newline, nor half a surrogate pair: what systemd takes."""
     if found := _CONTROL.search(text):
         raise ValueError(f"expected {what} without control characters, found {found[0]!r} in it")
     return text
@@ -215,7 +215,8 @@ class Health(Model):
         Whole, Key("the status that means healthy", "an HTTP status"), Field(ge=100, le=599)
     ] = 200
     timeout: Annotated[
-        Seconds, Key("seconds until a release that does not answer is given up", "1 to 86400")
+        Seconds,
+        Key("seconds until a release that does not answer is given up", "a whole number from 1 to 86400"),
     ] = 30
 
 
@@ -241,7 +242,7 @@ class Tls(Model):
 
     certificate: Annotated[Absolute, Key("the chain, on the host", "an absolute path")]
     key: Annotated[Absolute, Key("its private key, on the host", "an absolute path")]
-    port: Annotated[Port, Key("where TLS listens", "1 to 65535")] = 443
+    port: Annotated[Port, Key("where TLS listens", "a whole number from 1 to 65535")] = 443
     redirect: Annotated[bool, Key("send plain requests to https", "true or false")] = True
 
 
@@ -350,25 +351,35 @@ class App(Model):
         Literal["auto"] | Annotated[Whole, Field(ge=1, le=512)],
         Key("Gunicorn workers; auto: from the host's cores", "auto or a whole number from 1 to 512"),
     ] = "auto"
-    threads: Annotated[Whole, Key("threads a gthread worker", "1 to 512"), Field(ge=1, le=512)] = 8
+    threads: Annotated[
+        Whole, Key("threads a gthread worker", "a whole number from 1 to 512"), Field(ge=1, le=512)
+    ] = 8
     worker_class: Annotated[
         str,
         Key("Gunicorn's worker", "gthread, sync, gevent, eventlet, tornado or package.module.Class"),
         BeforeValidator(_worker_class),
     ] = "gthread"
-    timeout: Annotated[Seconds, Key("seconds until a stuck worker is replaced", "1 to 86400")] = 30
-    graceful_timeout: Annotated[Seconds, Key("seconds a stopping worker gets to finish", "1 to 86400")] = 30
+    timeout: Annotated[
+        Seconds, Key("seconds until a stuck worker is replaced", "a whole number from 1 to 86400")
+    ] = 30
+    graceful_timeout: Annotated[
+        Seconds, Key("seconds a stopping worker gets to finish", "a whole number from 1 to 86400")
+    ] = 30
     max_requests: Annotated[
-        Whole, Key("requests until a worker is renewed; 0: never", "0 to 1000000000"), Field(ge=0, le=10**9)
+        Whole,
+        Key("requests until a worker is renewed; 0: never", "a whole number from 0 to 1000000000"),
+        Field(ge=0, le=10**9),
     ] = 0
     max_requests_jitter: Annotated[
-        Whole, Key("random share added to max_requests", "0 to 1000000000"), Field(ge=0, le=10**9)
+        Whole,
+        Key("random share added to max_requests", "a whole number from 0 to 1000000000"),
+        Field(ge=0, le=10**9),
     ] = 0
     max_body: Annotated[
         str, Key("the largest request body Nginx takes", "a size like 10m"), BeforeValidator(_size)
     ] = "10m"
     read_timeout: Annotated[
-        Seconds, Key("seconds Nginx waits between two reads of an answer", "1 to 86400")
+        Seconds, Key("seconds Nginx waits between two reads of an answer", "a whole number from 1 to 86400")
     ] = 60
     health: Annotated[Health, Key("how a new release proves that it serves", "a mapping")] = Health()
     build: Annotated[
@@ -377,9 +388,13 @@ class App(Model):
     migrate: Annotated[
         tuple[Line, ...], Key("commands run once per release, before the switch", "a list of commands")
     ] = ()
-    keep: Annotated[Whole, Key("healthy releases kept", "2 to 100"), Field(ge=2, le=100)] = 5
+    keep: Annotated[
+        Whole, Key("healthy releases kept", "a whole number from 2 to 100"), Field(ge=2, le=100)
+    ] = 5
     keep_assets: Annotated[
-        Whole, Key("days that static files of past releases stay", "0 to 3650"), Field(ge=0, le=3650)
+        Whole,
+        Key("days that static files of past releases stay", "a whole number from 0 to 3650"),
+        Field(ge=0, le=3650),
     ] = 30
     sandbox: Annotated[Sandbox, Key("what its process may do beyond the default", "a mapping")] = Sandbox()
 

@@ -47,7 +47,7 @@ class Connection(Model):
         Annotated[str, _plain_text("a host name or address")] | None,
         Key("the name or address to connect to; default: the host's name", "a host name or address"),
     ] = None
-    ansible_port: Annotated[Port | None, Key("the ssh port", "1 to 65535")] = None
+    ansible_port: Annotated[Port | None, Key("the ssh port", "a whole number from 1 to 65535")] = None
     ansible_user: Annotated[
         Annotated[str, _plain_text("a user's name")] | None,
         Key("who logs in; default: what ssh_config says, else you", "a user's name"),
@@ -90,7 +90,8 @@ class Connection(Model):
         Key("options of ssh: ProxyJump (-J) and UserKnownHostsFile are honoured", "options of ssh"),
     ] = ""
     connect_timeout: Annotated[
-        Seconds, Key("seconds until a host that does not answer is given up", "1 to 86400")
+        Seconds,
+        Key("seconds until a host that does not answer is given up", "a whole number from 1 to 86400"),
     ] = 10
     barehost_known_hosts: Annotated[
         str | None, Key("the file of pinned host keys", "a path, relative to the project")
