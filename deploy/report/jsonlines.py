@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +13,6 @@ from typing import Any, Self
 from deploy.events import (
     Connecting,
     Event,
-    Failure,
     Finished,
     Looking,
     Note,
@@ -77,9 +76,9 @@ class JsonReporter:
                     self._record(NAMES[type(event)], event.host, self._values(event))
 
     def close(self, reports: Sequence[Report]) -> None:
-        """Write the summary: every host's report, without its plan, which ``planned`` has told."""
+        """Write the summary: every host's report."""
         with self._lock:
-            hosts = [report_values(one) for one in reports]
+            hosts = [self._report(one) for one in reports]
             self._sink.record({"event": "summary", "time": now(), "hosts": hosts})
 
     def _values(self, event: Event) -> dict[str, Any]:
@@ -88,11 +87,19 @@ class JsonReporter:
                 values = {"number": number, **plan.as_json()}
                 return values | {"diffs": [asdict(one) for one in diffs]} if self._diff else values
             case Finished(_, report):
-                return report_values(report)
+                return self._report(report)
             case StepStarted(_, label, number, count, script):
                 values = {"label": label, "number": number, "count": count}
                 return values | {"script": script} if self._verbose > 1 else values
         return asdict(event)
+
+    def _report(self, report: Report) -> dict[str, Any]:
+        """A report as plain values; its plan is left out, ``planned`` has told it."""
+        values = asdict(replace(report, plan=None, seconds=round(report.seconds, 3)))
+        del values["plan"]
+        if report.failure is not None:
+            values["failure"]["output"] = self._sink.mask.output(report.failure.output)
+        return values
 
     def _mask(self, host: str) -> StepMask:
         return self._masks.setdefault(host, StepMask(self._sink.mask))
@@ -110,26 +117,6 @@ class JsonReporter:
             return False
         self._sent[key] = moment
         return True
-
-
-def report_values(report: Report) -> dict[str, Any]:
-    """A report as plain values; its plan is left out."""
-    return {
-        "host": report.host,
-        "outcome": report.outcome,
-        "changed": list(report.changed),
-        "seconds": round(report.seconds, 3),
-        "passes": report.passes,
-        "round_trips": report.round_trips,
-        "sent": report.sent,
-        "received": report.received,
-        "urls": list(report.urls),
-        "failure": _failure_values(report.failure),
-    }
-
-
-def _failure_values(failure: Failure | None) -> dict[str, Any] | None:
-    return None if failure is None else asdict(failure)
 
 
 def now() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from deploy.events import Diff, Failure, Report
 from deploy.plan import Plan
 from deploy.report import words
-from deploy.report.mask import Mask, StepMask
+from deploy.report.mask import Mask
 from deploy.resource import Change, Value
 
 Span = tuple[str, str]
@@ -114,8 +114,7 @@ def failure_body(failure: Failure, mask: Mask, *, verbose: int) -> list[Line]:
 
 
 def _output(failure: Failure, mask: Mask, verbose: int) -> list[Line]:
-    step = StepMask(mask)
-    rows = [ready for line in failure.output for ready in step.feed(line)] + step.flush()
+    rows = mask.output(failure.output)
     if verbose or len(rows) <= _LAST:
         return _framed("output", rows)
     left_out = len(rows) - _LAST

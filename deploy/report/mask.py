@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
+from urllib.parse import quote as percent
 
 from deploy.shell import Secret, quote
 
@@ -87,13 +88,22 @@ class Mask:
 
     def data(self, text: str) -> str:
         """One line of something that came from a host or an inventory: neutralised, all secrets masked."""
+        return self.text(neutralise(self.hidden(text)))
+
+    def hidden(self, text: str) -> str:
+        """``text`` with stars for all secrets, but its control characters as they are: for JSON."""
         if self._short:  # before the long ones: their stars would make new word boundaries
             text = self._short.sub(STARS, text)
-        return self.text(neutralise(self.text(text)))
+        return self.text(text)
 
     def block(self, text: str) -> list[str]:
         """The lines of a block, as :meth:`data`."""
         return [self.data(line) for line in lines_of(self.text(text))]
+
+    def output(self, rows: Iterable[str]) -> list[str]:
+        """The lines that one step printed, as :meth:`data`, also a secret that runs from one into the next."""
+        step = StepMask(self)
+        return [ready for row in rows for ready in step.feed(row)] + step.flush()
 
     def tail(self, text: str) -> int:
         """How many characters at the end of ``text`` may be the beginning of a secret; 0: none."""
@@ -166,8 +176,6 @@ def starred(text: str, places: Iterable[tuple[int, int]]) -> str:
 
 def _spellings(value: str) -> set[str]:
     """A secret as it may stand in a line: itself, quoted for shell, JSON or a URL, base64, line by line."""
-    from urllib.parse import quote as percent  # costs 10 ms; only a run with secrets pays
-
     found: set[str] = set()
     rows = [row for row in value.split("\n") if len(row.strip()) >= SHORT] if "\n" in value.strip() else []
     for one in {value, value.strip(), *rows, *(row.strip() for row in rows)}:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from deploy.report import words
+
 
 class Progress:
     """The progress of one running step: feed it lines, read :attr:`text`. Lines are neutralised already."""
@@ -42,13 +44,8 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[Progress, re.Match[str]], str]], 
     (re.compile(pattern), say)
     for pattern, say in (
         # apt
-        (
-            r"(?:Get|Hit|Ign):(\d+) \S+ \S+ \S+ (Packages|InRelease|Translation\S*|Sources)",
-            lambda _, m: f"index {m[1]}",
-        ),
-        (r"Get:(\d+) \S+ \S+ \S+ (\S+)", lambda _, m: f"fetching {m[2]}"),
-        (r"(?:Hit|Ign):(\d+) ", lambda _, m: f"index {m[1]}"),
-        (r"Get:(\d+) ", lambda _, m: f"index {m[1]}"),
+        (r"Get:\d+ \S+ \S+ \S+ (\S+) \S+ \S+ \[", lambda _, m: f"fetching {m[1]}"),
+        (r"(?:Get|Hit|Ign):(\d+) ", lambda _, m: f"reading index {m[1]}"),
         (r"(\d+) upgraded, (\d+) newly installed", Progress._expect),
         (r"Fetched (.*?) in ", lambda _, m: f"fetched {m[1]}"),
         (r"Unpacking ([^\s:]+)", lambda _, m: f"unpacking {m[1]}"),
@@ -58,7 +55,10 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[Progress, re.Match[str]], str]], 
         (r"Collecting ([^\s<>=!~\[;(]+)", lambda _, m: f"collecting {m[1]}"),
         (r"\s*Downloading (?:\S*/)?(\S+?)(?:-\d\S*)? (\(.*\))", lambda _, m: f"downloading {m[1]} {m[2]}"),
         (r"\s*Building wheel for ([^\s(]+)", lambda _, m: f"building {m[1]}"),
-        (r"Installing collected packages: (.*)", lambda _, m: f"installing {m[1].count(',') + 1} packages"),
+        (
+            r"Installing collected packages: (.*)",
+            lambda _, m: "installing " + words.count(m[1].count(",") + 1, "package"),
+        ),
         # uv
         (r"(?:Resolved|Prepared|Installed|Audited) \d+ packages?", lambda _, m: m[0].lower()),
         (_QUIET, lambda _, m: ""),

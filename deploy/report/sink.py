@@ -54,15 +54,15 @@ class Sink:
 
     def _safe(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.mask.text(value)
+            return self.mask.hidden(value)
         if isinstance(value, dict):
             return {
-                self.mask.text(str(key)): one if key in _KEPT else self._safe(one)
+                self.mask.hidden(str(key)): one if key in _KEPT else self._safe(one)
                 for key, one in value.items()
             }
         if isinstance(value, list | tuple):
             return [self._safe(one) for one in value]
-        return value if value is None or isinstance(value, int | float) else self.mask.text(str(value))
+        return value if value is None or isinstance(value, int | float) else self.mask.hidden(str(value))
 
     def _send(self, text: str) -> None:
         if self._deaf:

@@ -92,10 +92,11 @@ def outcome(report: Report) -> str:
         return f"failed, {len(report.changed)}{of} changed" if report.changed else "failed"
     if report.outcome == "changed":
         return f"{len(report.changed)} changed"
-    if report.outcome == "planned" and report.plan:
+    if report.outcome == "planned" and report.plan is not None:
         unknown = f"{len(report.plan.deferred)} not known yet" if report.plan.deferred else ""
         undo = "an unfinished run to undo" if report.plan.unfinished else ""
-        return ", ".join(filter(None, [f"{len(changes)} to change", undo, unknown]))
+        known = f"{len(changes)} to change" if changes else ""
+        return ", ".join(filter(None, [known, undo, unknown])) or "nothing to change"
     return "not started" if report.outcome == "skipped" else "nothing to change"
 
 
