@@ -15,7 +15,7 @@ from deploy.schema import Key, Model, keys, validated
 from deploy.shell import Secret
 from deploy.variables import Scope
 
-DEFAULT_ROLES = ("base", "python", "nginx", "app")
+DEFAULT_ROLES = ("base", "python", "nginx", "static", "gunicorn", "app")
 
 
 def _plain_text(what: str) -> BeforeValidator:
@@ -32,10 +32,12 @@ def _plain_text(what: str) -> BeforeValidator:
 
 
 def _one_of(*accepted: str, hint: str) -> BeforeValidator:
+    """One of several names for the same thing; the first stands for all."""
+
     def check(value: Any) -> Any:
-        if value not in accepted:
-            raise ValueError(f"expected {' or '.join(accepted)}, found {describe(value)}; {hint}")
-        return value
+        if value is not None and value not in accepted:
+            raise ValueError(f"expected {accepted[0]}, found {describe(value)}; {hint}")
+        return value and accepted[0]
 
     return BeforeValidator(check)
 
@@ -86,9 +88,9 @@ class Connection(Model):
         ),
     ] = None
     ansible_ssh_common_args: Annotated[
-        str,
+        str | None,
         Key("options of ssh: ProxyJump (-J) and UserKnownHostsFile are honoured", "options of ssh"),
-    ] = ""
+    ] = None
     connect_timeout: Annotated[
         Seconds,
         Key("seconds until a host that does not answer is given up", "a whole number from 1 to 86400"),

@@ -33,10 +33,6 @@ class Mark(NamedTuple):
         """The error that says what is wrong at this place."""
         return InputError(f"{self}: {sentence}")
 
-    def below(self, key: object) -> Mark:
-        """The same place, said of a key that is not there to have its own."""
-        return self._replace(key=f"{self.key}.{key}" if self.key else str(key))
-
 
 class Map(dict[Any, Any]):
     """A mapping from a file: a plain dict that also knows where it and each of its keys stand."""
@@ -153,8 +149,7 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             return node.value if node.tag == _STR else self._scalar(node, key)
         mark = self._mark(node, key)
-        if node.tag.startswith("!"):
-            raise mark.error(f"the tag {node.tag} is not understood; write a plain value")
+        self._refuse_tag(node, mark)
         if node in self._open:
             raise mark.error("this anchor contains itself")
         self._open.append(node)
@@ -165,6 +160,10 @@ class _Builder:
     def _mark(self, node: Any, key: str) -> Mark:
         return Mark(self._file, node.start_mark.line + 1, node.start_mark.column + 1, key)
 
+    def _refuse_tag(self, node: Any, mark: Mark) -> None:
+        if node.tag.startswith("!"):
+            raise mark.error(f"the tag {node.tag} is not understood; write a plain value")
+
     def _scalar(self, node: Any, key: str) -> Any:
         if node.tag == "!unsafe":
             return Unsafe(node.value)
@@ -173,6 +172,7 @@ class _Builder:
                 "Ansible Vault values are not read; keep the secret in a file or the environment"
                 " and name it with {file: ...} or {env: ...} or a lookup"
             )
+        self._refuse_tag(node, self._mark(node, key))
         try:
             return self._loader.construct_object(node)
         except (yaml.YAMLError, ValueError):

@@ -49,6 +49,9 @@ class Frozen(Mapping[Any, Any]):
             raise InputError(value.sentence)
         return value
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self._values)
 

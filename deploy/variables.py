@@ -87,7 +87,7 @@ class Scope:
             meant = nearest(missing[0], self._raw) if missing else ""
             raise mark.error(f"in its template {error.message}{meant}") from None
         except Exception as error:  # an expression may fail in any way that Python can
-            raise mark.error(f"its template cannot be resolved: {error}") from None
+            raise mark.error(f"its template cannot be resolved: {_first_line(error)}") from None
 
     def _lookup(self, kind: str, *terms: str) -> Any:
         """Ansible's ``lookup('env', NAME)`` and ``lookup('file', path)``; any other kind is refused."""
@@ -132,6 +132,11 @@ def _compiled(text: str) -> _Template:
             tuple(sorted(names)), environment.compile_expression(whole[1], undefined_to_none=False)
         )
     return _Template(tuple(sorted(names)), environment.from_string(text).render)
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, or its kind when it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _unset(name: str) -> Any:
