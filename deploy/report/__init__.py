@@ -14,11 +14,8 @@ from typing import Any, Protocol, Self, TextIO
 
 from deploy.errors import BarehostError
 from deploy.events import Event, Report
-from deploy.report.jsonlines import JsonReporter, now
-from deploy.report.live import LiveReporter
 from deploy.report.mask import Mask
-from deploy.report.sink import Sink
-from deploy.report.text import TextReporter
+from deploy.report.sink import Sink, now
 from deploy.shell import Secret
 
 __all__ = ["Reporter", "error", "mask_secrets", "reporter", "say", "table"]
@@ -53,9 +50,16 @@ def reporter(
     stream = stream or sys.stdout
     target = Sink(stream, _MASK, colour=_colourful(stream))
     if json:
+        from deploy.report.jsonlines import JsonReporter
+
         return JsonReporter(target, verbose=verbose, diff=diff)
-    kind = LiveReporter if _terminal(stream) else TextReporter
-    return kind(target, verbose=verbose, diff=diff, hosts=hosts)
+    if _terminal(stream):
+        from deploy.report.live import LiveReporter
+
+        return LiveReporter(target, verbose=verbose, diff=diff, hosts=hosts)
+    from deploy.report.text import TextReporter
+
+    return TextReporter(target, verbose=verbose, diff=diff, hosts=hosts)
 
 
 def mask_secrets(secrets: Iterable[Secret]) -> None:

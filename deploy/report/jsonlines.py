@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +23,7 @@ from deploy.events import (
     StepStarted,
 )
 from deploy.report.mask import StepMask
-from deploy.report.sink import Sink
+from deploy.report.sink import Sink, now
 
 NAMES: dict[type[Event], str] = {
     Connecting: "connecting",
@@ -117,8 +116,3 @@ class JsonReporter:
             return False
         self._sent[key] = moment
         return True
-
-
-def now() -> str:
-    """UTC, to the millisecond: ``2025-01-31T12:00:00.123Z``."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

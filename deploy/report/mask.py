@@ -56,6 +56,7 @@ class Mask:
 
     def __init__(self) -> None:
         self._forms: tuple[str, ...] = ()
+        self._heads: frozenset[str] = frozenset()
         self._short: re.Pattern[str] | None = None
         self._short_values: frozenset[str] = frozenset()
 
@@ -66,6 +67,7 @@ class Mask:
             for form in _spellings(secret.reveal()):
                 (long if len(form) >= SHORT else short).add(form)
         self._forms = tuple(sorted(long, key=len, reverse=True))
+        self._heads = frozenset(form[:n] for form in long for n in range(1, SHORT))
         self._short_values = frozenset(short)
         if short:
             choice = "|".join(re.escape(one) for one in sorted(short, key=len, reverse=True))
@@ -107,7 +109,9 @@ class Mask:
 
     def tail(self, text: str) -> int:
         """How many characters at the end of ``text`` may be the beginning of a secret; 0: none."""
-        return max((_overlap(text, form) for form in self._forms), default=0)
+        long = max((_overlap(text, form) for form in self._forms), default=0)
+        short = range(min(SHORT - 1, len(text)), 0, -1)
+        return long or next((n for n in short if text[-n:] in self._heads), 0)
 
 
 class StepMask:
@@ -200,13 +204,13 @@ def _occurrences(form: str, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _overlap(text: str, form: str) -> int:
-    """Length of the longest end of ``text`` that is a beginning of ``form``, but not all of it."""
+    """Length of the longest end of ``text`` that is a beginning of ``form``, of at least SHORT characters."""
     position = text.find(form[:SHORT], max(0, len(text) - len(form) + 1))
     while position >= 0:
         if form.startswith(text[position:]):
             return len(text) - position
         position = text.find(form[:SHORT], position + 1)
-    return next((n for n in range(SHORT - 1, 0, -1) if text.endswith(form[:n])), 0)
+    return 0
 
 
 def _written_out(match: re.Match[str]) -> str:
