@@ -40,19 +40,25 @@ def mount(record: Record) -> None:
 
 
 def unmount(record: Record) -> None:
-    """Unmount everything at or below the host's root, and what systemd-nspawn noted of it; safe to repeat."""
+    """Unmount everything at or below the host's root; safe to repeat."""
     if record.root.is_mount():
         root = record.root.stat()
         (NOTES / "locks" / f"inode-{root.st_dev}:{root.st_ino}").unlink(missing_ok=True)
-    if (propagated := NOTES / "propagate" / record.unique).is_dir():
-        propagated.rmdir()
-    below = [
-        line.split()[4].encode().decode("unicode_escape")
-        for line in Path("/proc/self/mountinfo").read_text().splitlines()
-    ]
-    for point in reversed([point for point in below if Path(point).is_relative_to(record.root)]):
+    _unmount_below(record.root)
+
+
+def _unmount_below(folder: Path) -> None:
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in reversed([point for point in points if Path(point).is_relative_to(folder)]):
         if run(["umount", point], check=False).returncode != 0:
             run(["umount", "--lazy", point])
+
+
+def _remove_notes(record: Record) -> None:
+    """Remove what a killed systemd-nspawn leaves in /run; newer ones refuse to start while it is there."""
+    for folder in NOTES.glob(f"*/{record.unique}"):
+        _unmount_below(folder)
+        folder.rmdir()
 
 
 def start(record: Record) -> None:
@@ -160,6 +166,7 @@ def end(record: Record) -> None:
         run(["systemctl", "stop", record.unique], check=False)
     for group in _groups(record):
         _remove_group(group)
+    _remove_notes(record)
 
 
 def _remove_group(group: Path) -> None:
@@ -204,7 +211,12 @@ def enter(
     pid = init(record)
     if pid is None:
         raise StagingError(f"staging host {record.name} does not run: start it first")
-    return run(["nsenter", f"--target={pid}", "--all", *argv], stdin=stdin, timeout=timeout, check=False)
+    return run(
+        ["nsenter", f"--target={pid}", "--all", "--root", "--wd", *argv],
+        stdin=stdin,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def booted(record: Record) -> str:

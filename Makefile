@@ -1,0 +1,18 @@
+# make demo: a bare staging host becomes a served site on this machine. make test: everything that is checked.
+# Both work right after git clone on Debian 12 or 13, as root or with sudo; a rerun installs nothing.
+PYTHON ?= python3
+
+.PHONY: demo test packages
+demo: .venv/installed
+	.venv/bin/invoke demo
+
+test: .venv/installed
+	.venv/bin/invoke test
+
+packages:
+	@sh setup.sh $(PYTHON)
+
+.venv/installed: setup.cfg pyproject.toml | packages
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@touch $@
