@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
 
-from deploy.document import describe, path_from
+from deploy.document import Written, describe, path_from
 from deploy.schema import Frozen, Key, Model
 from deploy.shell import Secret
 
@@ -153,6 +153,8 @@ def _env_value(value: Any) -> str:
         return "true" if value else "false"
     if not isinstance(value, str | int):
         raise ValueError(f"expected text, a whole number or true/false, found {describe(value)}; quote it")
+    if isinstance(value, Written):
+        raise ValueError(f"{value.text} is the number {value} in YAML; quote it if you mean the text")
     return _no_control(str(value), "text")
 
 

@@ -63,6 +63,12 @@ class List(list[Any]):
         self.marks = list(marks)
 
 
+class Written(int):
+    """A number whose text in the file is not how we would write it: 0027 is 23, 12:30 is 750."""
+
+    text: str
+
+
 class Unsafe(str):
     """Text tagged ``!unsafe``: braces in it are text, never a template."""
 
@@ -174,11 +180,14 @@ class _Builder:
             )
         self._refuse_tag(node, self._mark(node, key))
         try:
-            return self._loader.construct_object(node)
+            value = self._loader.construct_object(node)
         except (yaml.YAMLError, ValueError):
-            raise self._mark(node, key).error(
-                f"{node.value!r} is not a valid {node.tag.split(':')[-1]}"
-            ) from None
+            kind = node.tag.split(":")[-1]
+            raise self._mark(node, key).error(f"{node.value!r} is not a valid {kind}") from None
+        if type(value) is int and str(value) != node.value:
+            value = Written(value)
+            value.text = node.value
+        return value
 
     def _list(self, node: Any, mark: Mark) -> List:
         keys = [f"{mark.key}.{number}" if mark.key else str(number) for number in range(len(node.value))]

@@ -396,6 +396,12 @@ def test_a_host_is_a_value(write: Write):
     assert {host: 1}[again] == 1
 
 
+def test_a_number_written_in_another_way_is_still_that_number(write: Write):
+    (host,) = write("all: {hosts: {a: {mode: 0644, ansible_port: 0x16}}}").select()
+    assert (host.vars["mode"], host.port) == (420, 22)
+    assert pickle.loads(pickle.dumps(host)) == host
+
+
 def test_a_plain_host_has_the_defaults(write: Write):
     (host,) = write("all: {hosts: {a: }}").select()
     assert host == Host(name="a", address="a", groups=("ungrouped",), project=Path.cwd())
@@ -719,6 +725,8 @@ def test_a_wrong_variable_is_one_sentence_with_its_place(
         ("env: {A-B: x}", "7:11: apps.hello.env.A-B: expected a variable's name of letters, digits and '_', found 'A-B'"),
         ("env: [A]", "7:5: apps.hello.env: expected a mapping of names to text, found a list"),
         ("static: {static: static}", "7:14: apps.hello.static.static: expected a URL prefix that starts and ends with '/', like /static/, of letters, digits, '.', '_', '~', '-', found 'static'"),
+        ("env: {UMASK: 0027}", "7:11: apps.hello.env.UMASK: 0027 is the number 23 in YAML; quote it if you mean the text"),
+        ("env: {AT: 12:30}", "7:11: apps.hello.env.AT: 12:30 is the number 750 in YAML; quote it if you mean the text"),
         ("health: {path: up}", "7:14: apps.hello.health.path: expected a path that starts with '/', like /healthz, found 'up'"),
         ("health: {pth: /}", "7:14: apps.hello.health.pth: this key is not known; did you mean 'path'?"),
         ("health: /up", "7:5: apps.hello.health: expected a mapping, found '/up'"),
