@@ -1,0 +1,1 @@
+"""Barehost: looks at a host once, plans exactly, applies as one transaction."""

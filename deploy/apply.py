@@ -1,0 +1,269 @@
+"""A plan as one sh program with its files: what is sent to a host in one go. Pure: never connects."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from deploy.plan import Plan
+from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Step, Symlink, Upload
+from deploy.resources.unit import Unit
+from deploy.shell import Command, Script, join, sh
+
+RUNTIME = Path(__file__).parent / "host" / "apply.sh"
+
+CHECK_SECONDS = 120
+"""How long a check of the candidate /etc may take."""
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A step as the host knows it. ``resource``: id of what it changes, None where it serves several."""
+
+    label: str
+    script: Script
+    timeout: int
+    resource: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything one apply needs.
+
+    text: the sh program. files: further small scripts by name. steps: by number, as ``steps/<n>``.
+    blobs: contents of the files phase. uploads: streams that steps unpack by themselves.
+    """
+
+    id: str
+    text: Script
+    files: dict[str, Script]
+    steps: tuple[Numbered, ...]
+    blobs: tuple[Blob, ...] = field(repr=False, default=())
+    uploads: tuple[Upload, ...] = ()
+
+    def bundle(self) -> Iterator[bytes]:
+        """The program and its blobs as a tar stream, in blocks."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            named = {"program": self.text, **self.files}
+            named |= {f"steps/{number}": one.script for number, one in enumerate(self.steps)}
+            for name, script in named.items():
+                yield from _add(tar, buffer, name, script.encode(errors="surrogateescape"))
+            for blob in self.blobs:
+                data = blob.data if blob.data is not None else _read(blob)
+                yield from _add(tar, buffer, f"blobs/{blob.sha256}", data)
+        yield buffer.getvalue()
+
+
+def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase = Phase.LEAVE) -> Program:
+    """The program that carries out ``plan``'s changes up to and including phase ``through``.
+
+    id: names the run's folder and unit on the host. nonce: marks events in its log. about: the line of the
+    host's own log (who, from where, what), one line. An empty plan gives a program that only recovers.
+    """
+    changes = [change for change in plan.changes if change.resource.when <= through]
+    early = [change for change in changes if change.resource.when < Phase.FILES]
+    files = [change for change in changes if change.resource.when == Phase.FILES]
+    units = [change for change in changes if change.resource.when == Phase.UNITS]
+    late = [change for change in changes if change.resource.when > Phase.UNITS]
+    builder = _Builder()
+    builder.run(early)
+    builder.transaction(files, units)
+    builder.run(late)
+    lines = [
+        sh("RUN=@{run} NONCE=@{nonce}", run=f"/var/lib/barehost/runs/{id}", nonce=nonce),
+        Script(RUNTIME.read_text()),
+        *builder.lines,
+        Script("finish done"),
+    ]
+    return Program(
+        id=id,
+        text=join([*lines, Script("")]),
+        files={**builder.files, "about": Script(about.replace("\n", " ") + "\n")},
+        steps=tuple(builder.steps),
+        blobs=tuple({blob.sha256: blob for blob in builder.blobs}.values()),
+        uploads=tuple(builder.uploads),
+    )
+
+
+class _Builder:
+    """Collects the program's lines while the changes are read in order."""
+
+    def __init__(self) -> None:
+        self.lines: list[Script] = []
+        self.steps: list[Numbered] = []
+        self.blobs: list[Blob] = []
+        self.uploads: list[Upload] = []
+        self.files: dict[str, Script] = {}
+
+    def run(self, changes: Sequence[Change]) -> None:
+        for step, resource in _steps(changes):
+            if isinstance(step, Upload):
+                self.uploads.append(step)
+            elif isinstance(step, Command):
+                self.step("step", Numbered(step.label, step.script, step.timeout, resource))
+            else:
+                raise TypeError(f"{resource}: {type(step).__name__} belongs into the files phase")
+
+    def step(self, function: str, numbered: Numbered) -> None:
+        self.lines.append(
+            sh(
+                "@{function} @{number} @{timeout}",
+                function=function,
+                number=len(self.steps),
+                timeout=numbered.timeout,
+            )
+        )
+        self.steps.append(numbered)
+
+    def transaction(self, files: Sequence[Change], units: Sequence[Change]) -> None:
+        """Stage, check, switch; then the units, each proven; then commit. Any failure takes the files back."""
+        staged: list[Put | Symlink | Remove] = []
+        for step, resource in _steps(files):
+            if not isinstance(step, Put | Symlink | Remove):
+                raise TypeError(f"{resource}: {type(step).__name__} cannot be part of the files transaction")
+            staged.append(step)
+        if staged:
+            self._stage(staged, units)
+            for check in _checks([*files, *units]):
+                self.step("candidate", Numbered(f"check: {check.label}", check.script, CHECK_SECONDS))
+            self.lines.append(Script("switch"))
+            if any(_is_unit_file(step.path) for step in staged):
+                self.step("step", Numbered("systemctl daemon-reload", Script("systemctl daemon-reload"), 60))
+        self.run(units)
+        if staged:
+            self.lines.append(Script("commit"))
+
+    def _stage(self, staged: Sequence[Put | Symlink | Remove], units: Sequence[Change]) -> None:
+        self.files |= {
+            "sweep": join(
+                [
+                    *(sh("rm -f -- @{new} @{old}", new=_new(one.path), old=_old(one.path)) for one in staged),
+                    Script(""),
+                ]
+            ),
+            "keep": join([Script("set -e"), *_keep(staged), Script("")]),
+            "rename": join([Script("set -e"), *(_rename(one) for one in staged), Script("")]),
+            "undo": join([*(_undo(one) for one in reversed(staged)), *_reload(staged, units), Script("")]),
+            "candidate": join([Script("set -e"), *(_candidate(one) for one in staged), Script("")]),
+        }
+        self.lines.append(Script('cp "$RUN/sweep" "$STATE/sweep" && sync -f "$STATE" || fail'))
+        for one in staged:
+            if isinstance(one, Put):
+                self.blobs.append(one.content)
+                self.lines.append(
+                    sh(
+                        "stage_file @{blob} @{owner} @{group} @{mode} @{path}",
+                        blob=one.content.sha256,
+                        owner=one.owner,
+                        group=one.group,
+                        mode=f"{one.mode:04o}",
+                        path=one.path,
+                    )
+                )
+            elif isinstance(one, Symlink):
+                self.lines.append(sh("stage_link @{target} @{path}", target=one.target, path=one.path))
+
+
+def _steps(changes: Sequence[Change]) -> Iterator[tuple[Step, str | None]]:
+    """All steps in order, each with the id of what it changes where that is one resource."""
+    for kind, group in groupby(changes, key=lambda change: type(change.resource)):
+        together = list(group)
+        only = together[0].resource.id if len(together) == 1 else None
+        for step in kind.steps(together):
+            yield step, only
+
+
+def _checks(changes: Sequence[Change]) -> list[Check]:
+    return list(dict.fromkeys(check for change in changes for check in change.resource.checks()))
+
+
+def _beside(path: str, prefix: str) -> str:
+    folder, name = posixpath.split(path)
+    return posixpath.join(folder, prefix + name)
+
+
+def _new(path: str) -> str:
+    return _beside(path, ".barehost-new.")
+
+
+def _old(path: str) -> str:
+    return _beside(path, ".barehost-old.")
+
+
+def _keep(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
+    for one in staged:
+        yield sh(
+            "if [ -e @{path} ] || [ -L @{path} ]; then ln -fPT -- @{path} @{old}; fi",
+            path=one.path,
+            old=_old(one.path),
+        )
+    written = [_new(one.path) for one in staged if isinstance(one, Put)]
+    if written:
+        yield sh("sync -- @{written}", written=written)
+
+
+def _rename(one: Put | Symlink | Remove) -> Script:
+    if isinstance(one, Remove):
+        return sh("rm -f -- @{path}", path=one.path)
+    return sh("mv -fT -- @{new} @{path}", new=_new(one.path), path=one.path)
+
+
+def _undo(one: Put | Symlink | Remove) -> Script:
+    """The old inode back in its place; where there was none, the new file goes.
+
+    Safe to repeat after being cut off: the old one stays until the sweep, a second link to it is renamed.
+    """
+    return sh(
+        "if [ -e @{old} ] || [ -L @{old} ]; then ln -fPT -- @{old} @{new} && mv -fT -- @{new} @{path}\n"
+        "else rm -f -- @{path}; fi",
+        old=_old(one.path),
+        new=_new(one.path),
+        path=one.path,
+    )
+
+
+def _candidate(one: Put | Symlink | Remove) -> Script:
+    """Lay one staged change into the upper folder ``$1`` of the candidate /etc; paths elsewhere are left out."""
+    if not one.path.startswith("/etc/"):
+        return Script(":")
+    inside = one.path.removeprefix("/etc/")
+    make = 'mkdir -p -- "$1"/@{folder} && '
+    folder = posixpath.dirname(inside) or "."
+    if isinstance(one, Remove):
+        return sh(make + 'mknod "$1"/@{inside} c 0 0', folder=folder, inside=inside)
+    return sh(make + 'cp -a -- @{new} "$1"/@{inside}', folder=folder, inside=inside, new=_new(one.path))
+
+
+def _reload(staged: Sequence[Put | Symlink | Remove], units: Sequence[Change]) -> Iterator[Script]:
+    """After an undo: the services that may have loaded what was taken back load the old again."""
+    if any(_is_unit_file(one.path) for one in staged):
+        yield Script("systemctl daemon-reload")
+    for change in units:
+        if isinstance(change.resource, Unit) and change.resource.watched:
+            yield sh("systemctl try-reload-or-restart -- @{name}", name=change.resource.name)
+
+
+def _is_unit_file(path: str) -> bool:
+    return path.startswith(("/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/"))
+
+
+def _read(blob: Blob) -> bytes:
+    if blob.source is None:
+        raise ValueError(f"blob {blob.sha256} holds neither data nor a source")
+    return blob.source.read_bytes()
+
+
+def _add(tar: tarfile.TarFile, buffer: io.BytesIO, name: str, data: bytes) -> Iterator[bytes]:
+    about = tarfile.TarInfo(name)
+    about.size, about.mode = len(data), 0o600
+    tar.addfile(about, io.BytesIO(data))
+    if buffer.tell() > 1 << 18:
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()

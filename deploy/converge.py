@@ -1,0 +1,268 @@
+"""The loop for one host: evaluate roles, look, plan, apply, look again, until nothing differs. Knows no nginx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from types import GeneratorType
+
+from deploy.errors import ApplyError, BarehostError, InputError, UnsettledError
+from deploy.events import Diff, Emit, Failure, Looking, Note, Planned, Report
+from deploy.facts import Facts
+from deploy.inventory import Host
+from deploy.look import Look
+from deploy.plan import Plan, diff
+from deploy.remote import Outcome, Reach
+from deploy.resource import Change, Deferred, Phase, Resource
+from deploy.resources.path import File
+
+Role = Callable[[Host, Facts], Iterator[Resource]]
+"""A pure function: what a host with these facts should hold. It never connects."""
+
+PASSES = 3
+"""How often a host is changed before what still differs is an error: an install brings facts, facts bring
+resources, and their first look may bring one more change. More passes than that do not settle."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
+
+    about: the line for the host's own log.
+    """
+
+    about: str
+    check: bool = False
+    diffs: bool = False
+    through: Phase = Phase.LEAVE
+
+
+def converge(
+    host: Host, roles: Sequence[Role], reach: Reach, wishes: Wishes, emit: Emit, known: Facts | None = None
+) -> tuple[Report, Facts]:
+    """Bring one host to what its roles say; returns the report and the facts, for the next run's first look.
+
+    known: facts of the last run. Where they still hold, the first look is the only one a converged host costs.
+    Whatever stops it is in the report, with what stands on the host then.
+    """
+    return _Run(host, roles, reach, wishes, emit).converge(known or Facts())
+
+
+def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
+    """Everything the roles say of this host, each thing once.
+
+    Equal declarations of one thing merge; two different ones are an InputError that names both lines.
+    """
+    found: dict[str, tuple[Resource, str]] = {}
+    for role in roles:
+        said = role(host, facts)
+        for resource in said:
+            where = _line(said)
+            known = found.setdefault(resource.id, (resource, where))
+            if known[0] != resource:
+                raise InputError(
+                    f"{host.name}: {resource.id} is declared twice and differently, at {known[1]} and at {where}; "
+                    "keep one of them"
+                )
+    return [resource for resource, _ in found.values()]
+
+
+def _line(said: Iterator[Resource]) -> str:
+    """Where a role's generator stands now, following ``yield from`` to the innermost."""
+    where = "?"
+    while isinstance(said, GeneratorType) and said.gi_frame is not None:
+        code = said.gi_frame.f_code
+        where = f"{code.co_filename.rpartition('/')[2]}:{said.gi_frame.f_lineno}"
+        inner = said.gi_yieldfrom
+        said = inner if isinstance(inner, GeneratorType) else iter(())
+    return where
+
+
+@dataclass
+class _Run:
+    """One host's run; keeps what the report will say."""
+
+    host: Host
+    roles: Sequence[Role]
+    reach: Reach
+    wishes: Wishes
+    emit: Emit
+
+    changed: list[str] = field(default_factory=list)
+    first: Plan | None = None
+    passes: int = 0
+
+    def converge(self, facts: Facts) -> tuple[Report, Facts]:
+        began = monotonic()
+        failure: Failure | None = None
+        try:
+            for _ in range(PASSES + 1):
+                look, facts = self._look(facts)
+                if self._settled(self._plan(look, facts)):
+                    break
+        except Stopped as stopped:
+            failure = stopped.failure
+        except BarehostError as error:
+            failure = Failure(str(error), error.exit_code)
+        return self._report(failure, monotonic() - began), facts
+
+    def _settled(self, plan: Plan) -> bool:
+        """Show the plan and carry it out; True when there was nothing to do, or nothing is to be done."""
+        self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
+        self.first = self.first or plan
+        if self.wishes.check:
+            return True
+        if not (plan.changes or plan.unfinished):
+            if plan.deferred:
+                raise UnsettledError(f"{self.host.name}: {_waiting(plan.deferred[0])}")
+            return True
+        if self.passes > PASSES:
+            raise UnsettledError(f"{self.host.name}: {_unsettled(plan.changes[0])}")
+        self._apply(plan)
+        return False
+
+    def _look(self, facts: Facts) -> tuple[Look, Facts]:
+        """A look with the resources that the host's own facts ask for: one round trip when ``facts`` hold."""
+        self.passes += 1
+        self.emit(Looking(self.host.name, self.passes))
+        resources = declared(self.roles, self.host, facts)
+        look = self.reach.look(resources)
+        while look.running is not None:
+            self.emit(
+                Note(self.host.name, f"following the run that is under way: {look.holder or look.running}")
+            )
+            self.reach.attach(look.running, self.emit)
+            look = self.reach.look(resources)
+        if look.facts != facts and declared(self.roles, self.host, look.facts) != resources:
+            again = declared(self.roles, self.host, look.facts)
+            return replace(self.reach.look(again), facts=look.facts), look.facts
+        return look, look.facts
+
+    def _plan(self, look: Look, facts: Facts) -> Plan:
+        resources = declared(self.roles, self.host, facts)
+        named = {app.name for app in self.host.apps}
+        orphans = sorted(app.name for app in facts.apps if app.name not in named)
+        return diff(self.host.name, resources, look.states, orphans=orphans, unfinished=look.unfinished)
+
+    def _apply(self, plan: Plan) -> None:
+        """Carry out the plan; up to the packages only where packages change.
+
+        What an install brings along (a default site, a Python, a user) is seen by the next look and planned then.
+        """
+        packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
+        through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
+        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through)
+        if outcome.outcome != "done":
+            raise Stopped(_failure(self.host, outcome))
+        self.changed += [
+            change.resource.id
+            for change in plan.changes
+            if change.resource.when <= through and change.resource.id not in self.changed
+        ]
+
+    def _diffs(self, plan: Plan) -> tuple[Diff, ...]:
+        """Old and new content of the files that differ, in one more round trip; none unless asked for."""
+        if not self.wishes.diffs:
+            return ()
+        files = [
+            change
+            for change in plan.changes
+            if isinstance(change.resource, File) and "content" in change.keys
+        ]
+        there = [
+            one.resource.path for one in files if one.actual is not None and isinstance(one.resource, File)
+        ]
+        old = self.reach.fetch(there) if there else {}
+        diffs = []
+        for change in files:
+            assert isinstance(change.resource, File)
+            content = change.resource.content()
+            if not change.resource.secret:
+                diffs.append(Diff(change.resource.path, _text(old.get(change.resource.path)), _text(content)))
+        return tuple(diffs)
+
+    def _report(self, failure: Failure | None, seconds: float) -> Report:
+        outcome = (
+            "failed"
+            if failure
+            else "planned"
+            if self.wishes.check
+            else "changed"
+            if self.changed
+            else "unchanged"
+        )
+        return Report(
+            host=self.host.name,
+            outcome=outcome,
+            changed=tuple(self.changed),
+            plan=self.first,
+            seconds=seconds,
+            passes=self.passes,
+            round_trips=self.reach.round_trips,
+            sent=self.reach.sent,
+            received=self.reach.received,
+            failure=failure,
+        )
+
+
+class Stopped(ApplyError):
+    """A step on the host failed; carries the whole failure for the report's block."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def _failure(host: Host, outcome: Outcome) -> Failure:
+    step = outcome.failed
+    done_before = "Packages, accounts, folders, trees and venvs only go forward: what succeeded before stays."
+    if outcome.restored:
+        stands = (
+            "The files of this run were put back and their services reloaded; what served before serves on."
+        )
+    elif step is not None and step.label.startswith("check: "):
+        stands = "The candidate was refused before any file took its place; what served before serves on."
+    else:
+        stands = done_before
+    if outcome.outcome == "lost":
+        return Failure(
+            message=f"{host.name}: the apply was ended by the host before it was done (reboot, out of memory?)",
+            exit_code_of_run=ApplyError.exit_code,
+            output=outcome.output,
+            stands="Files that were not yet proven are put back by the next run.",
+            advice="Run the same command again; it undoes what was left unfinished and goes on.",
+        )
+    return Failure(
+        message=f"{host.name}: {step.label if step else 'preparing the files'} failed",
+        exit_code_of_run=ApplyError.exit_code,
+        resource=step.resource if step else None,
+        command=step.label if step else None,
+        script=step.script if step else None,
+        exit_code=outcome.exit_code,
+        output=outcome.output,
+        stands=stands,
+        advice="Mend the cause and run the same command again: it looks anew and does what is left.",
+    )
+
+
+def _waiting(deferred: Deferred) -> str:
+    return (
+        f"{deferred.what} waits for {deferred.after}, which nothing left to do will bring; "
+        "declare it in a role, or install it by hand"
+    )
+
+
+def _unsettled(change: Change) -> str:
+    keys = ", ".join(
+        f"{key} is {(change.actual or {}).get(key)!r} and should be {(change.expected or {}).get(key)!r}"
+        for key in change.keys
+    )
+    return (
+        f"{change.resource.id} still differs after {PASSES} passes ({keys}); "
+        "something on the host undoes the change, or two roles disagree"
+    )
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode(errors="replace")

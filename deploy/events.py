@@ -1,0 +1,142 @@
+"""What happens during a run, as values: the engine makes them, report.py shows them. Pure data, all picklable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from deploy.plan import Plan
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a host's run failed, for one block on the screen.
+
+    message: the one sentence. resource: id of what was being changed, None when it was no resource's fault.
+    command: the label of the step. script: what ran. exit_code: its own. output: its last lines.
+    stands: what is true on the host now ("the old site serves; 3 files were restored").
+    advice: what to do next. exit_code_of_run: what the process will exit with (docs/exit-codes.md).
+    """
+
+    message: str
+    exit_code_of_run: int
+    resource: str | None = None
+    command: str | None = None
+    script: str | None = None
+    exit_code: int | None = None
+    output: tuple[str, ...] = ()
+    stands: str | None = None
+    advice: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """How one host's run ended. Picklable.
+
+    outcome: ``unchanged``, ``changed``, ``planned`` (a plan only), ``failed``, ``skipped`` (never started).
+    changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
+    seconds: wall clock, connect included. round_trips: requests that waited for an answer.
+    sent, received: payload bytes. urls: where the sites are served, as proven.
+    """
+
+    host: str
+    outcome: str
+    changed: tuple[str, ...] = ()
+    plan: Plan | None = None
+    seconds: float = 0.0
+    passes: int = 0
+    round_trips: int = 0
+    sent: int = 0
+    received: int = 0
+    urls: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened on ``host`` (its inventory name)."""
+
+    host: str
+
+
+@dataclass(frozen=True)
+class Connecting(Event):
+    """The connection is being opened."""
+
+
+@dataclass(frozen=True)
+class Looking(Event):
+    """The host is being looked at; number counts from 1."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Planned(Event):
+    """A look was compared with what is expected. Shown for the first look; later ones add what was unknown."""
+
+    plan: Plan
+    number: int
+    diffs: tuple[Diff, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Old and new content of one file, for --diff; None: absent. Secret content never gets here."""
+
+    path: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True)
+class Sending(Event):
+    """Bytes on their way: done of total (before compression)."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StepStarted(Event):
+    """A step began: number of count. script: what it runs, for -vv; None when it runs nothing of ours."""
+
+    label: str
+    number: int
+    count: int
+    script: str | None = None
+
+
+@dataclass(frozen=True)
+class StepOutput(Event):
+    """One line that the running step printed."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class StepFinished(Event):
+    """The step ended with this exit code."""
+
+    label: str
+    exit_code: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something a person should know; not a failure."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The host is done, well or not."""
+
+    report: Report = field(default_factory=lambda: Report("", "skipped"))
+
+
+Emit = Callable[[Event], None]
+"""Where events go. Called from the host's own thread; must be quick and thread-safe."""

@@ -1,0 +1,99 @@
+"""Many hosts: each converged by itself, side by side, on any Executor. Prints nothing; knows no nginx."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+from deploy import transport
+from deploy.converge import Role, Wishes, converge
+from deploy.errors import BarehostError
+from deploy.events import Connecting, Emit, Failure, Finished, Report
+from deploy.facts import Facts
+from deploy.inventory import Host
+from deploy.remote import Remote
+from deploy.shell import Secret
+
+WORKERS = 20
+"""Hosts worked on at once; each costs one thread and one connection."""
+
+
+def run(
+    hosts: Sequence[Host],
+    roles: Callable[[Host], Sequence[Role]],
+    wishes: Wishes,
+    emit: Emit,
+    *,
+    state: Path,
+    password: Callable[[str], Secret] | None = None,
+    executor: Executor | None = None,
+) -> list[Report]:
+    """Converge every host; one report each, in the order given. One host's failure leaves the others running.
+
+    state: the project's state folder, where facts are kept between runs. password: asked once for sudo.
+    executor: None means threads of this process, :data:`WORKERS` at most.
+    """
+    own = None if executor else ThreadPoolExecutor(max_workers=min(WORKERS, len(hosts) or 1))
+    pool = executor or own
+    assert pool is not None
+    try:
+        waiting = {
+            pool.submit(run_host, host, roles(host), wishes, emit, state, password): number
+            for number, host in enumerate(hosts)
+        }
+        done = {waiting[future]: future.result() for future in as_completed(waiting)}
+    finally:
+        if own is not None:
+            own.shutdown(wait=False, cancel_futures=True)
+    return [done[number] for number in range(len(hosts))]
+
+
+def run_host(
+    host: Host,
+    roles: Sequence[Role],
+    wishes: Wishes,
+    emit: Emit,
+    state: Path,
+    password: Callable[[str], Secret] | None = None,
+) -> Report:
+    """Connect to one host and converge it; every failure that a user can understand is in the report."""
+
+    began = monotonic()
+    emit(Connecting(host.name))
+    try:
+        with transport.connect(host, password=password) as session:
+            known = recall(state, host.name)
+            report, facts = converge(host, roles, Remote(session), wishes, emit, known)
+            if facts != known:
+                remember(state, host.name, facts)
+            report = replace(report, seconds=monotonic() - began)
+    except BarehostError as error:
+        failure = Failure(str(error), error.exit_code)
+        report = Report(host.name, "failed", seconds=monotonic() - began, failure=failure)
+    emit(Finished(host.name, report))
+    return report
+
+
+def recall(state: Path, host: str) -> Facts | None:
+    """The facts of the last run, or None where there are none that this version understands."""
+    try:
+        return Facts.from_json(_cache(state, host).read_text())
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def remember(state: Path, host: str, facts: Facts) -> None:
+    """Keep the facts for the next run's first look; replaced as a whole."""
+    file = _cache(state, host)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new.write_text(facts.as_json())
+    new.replace(file)
+
+
+def _cache(state: Path, host: str) -> Path:
+    return state / "facts" / f"{host}.json"

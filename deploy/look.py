@@ -1,0 +1,102 @@
+"""One look at a host: all probes and the facts as one script, and its answer taken apart. Pure: never connects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deploy import facts as about_host
+from deploy.errors import LookError
+from deploy.facts import Facts
+from deploy.resource import Deferred, Resource, State
+from deploy.shell import Script, join, sh
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a host answered.
+
+    unfinished: when the files transaction was opened that a killed run left behind (UTC), or None.
+    running: the folder of the apply that runs on the host right now, or None; holder: who started it.
+    """
+
+    facts: Facts
+    states: Mapping[str, State | None]
+    unfinished: str | None = None
+    running: str | None = None
+    holder: str | None = None
+
+
+_STATUS = Script(r"""
+if [ -e /run/barehost/lock ] && ! flock -n /run/barehost/lock true; then
+  read -r run < /run/barehost/holder && printf 'running %s\n' "$run"
+  printf 'holder %s\n' "$(cat "$run/about" 2>/dev/null)"
+else
+  for left in /var/lib/barehost/undo /var/lib/barehost/sweep; do
+    [ -e "$left" ] && printf 'unfinished %s\n' "$(date -u -r "$left" '+%Y-%m-%d %H:%M:%S')" && break
+  done
+fi
+:
+""")
+
+
+def script(resources: Sequence[Resource], nonce: str) -> Script:
+    """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code."""
+    sections = [("status", _STATUS), ("facts", about_host.PROBE)]
+    sections += [(family, members[0].probe(members)) for family, members in _families(resources).items()]
+    return join(
+        sh(
+            '( @{probe}\n) 2>"$SCRATCH/error"; code=$?\n'
+            "printf '\\n\\036%s %s %s\\n' @{nonce} @{family} \"$code\"\n"
+            '[ "$code" -eq 0 ] || { cat "$SCRATCH/error"; exit 0; }',
+            probe=probe,
+            nonce=nonce,
+            family=family,
+        )
+        for family, probe in sections
+    )
+
+
+def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
+    """The states of all ``resources``. Raises LookError where a section is missing or its probe failed."""
+    sections: dict[str, bytes] = {}
+    rest = output
+    mark = b"\n\x1e" + nonce.encode() + b" "
+    while mark in rest:
+        body, _, rest = rest.partition(mark)
+        line, _, rest = rest.partition(b"\n")
+        family, code = line.decode().rsplit(" ", 1)
+        if code != "0":
+            told = rest.decode(errors="replace").strip() or "it printed nothing"
+            raise LookError(f"looking at {_NAMES.get(family, family)} failed with exit code {code}: {told}")
+        sections[family] = body
+    states: dict[str, State | None] = {}
+    for family, members in _families(resources).items():
+        if family not in sections:
+            raise LookError(f"the host's answer ends before {_NAMES.get(family, family)}; look again")
+        states |= members[0].parse(members, sections[family])
+    status = dict(
+        line.split(" ", 1)
+        for line in sections.get("status", b"").decode(errors="replace").splitlines()
+        if " " in line
+    )
+    if "facts" not in sections:
+        raise LookError("the host's answer is empty; look again")
+    return Look(
+        facts=about_host.parse(sections["facts"]),
+        states=states,
+        unfinished=status.get("unfinished"),
+        running=status.get("running"),
+        holder=status.get("holder"),
+    )
+
+
+_NAMES = {"path": "paths", "unit": "systemd units", "package": "packages", "tree": "trees", "venv": "venvs"}
+
+
+def _families(resources: Sequence[Resource]) -> dict[str, list[Resource]]:
+    families: dict[str, list[Resource]] = {}
+    for one in resources:
+        if not isinstance(one, Deferred):
+            families.setdefault(one.family, []).append(one)
+    return families

@@ -1,0 +1,81 @@
+"""expected / actual → Plan: pure comparison and order; renders nothing, connects to nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.resource import Change, Deferred, Resource, State
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done on one host, in order; a value that can be shown, compared and saved.
+
+    changes: what differs, in the order it will be applied. deferred: what is not known yet.
+    orphans: sites on the host that the inventory no longer names; shown, left alone.
+    unfinished: when a files transaction was cut off and will be undone first, how the host names it.
+    fingerprint: digest of the actual states this plan was made against.
+    """
+
+    host: str
+    changes: tuple[Change, ...] = ()
+    deferred: tuple[Deferred, ...] = ()
+    orphans: tuple[str, ...] = ()
+    unfinished: str | None = None
+    fingerprint: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.deferred or self.unfinished)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for ``--json``: ids, actions and the states that differ."""
+        return {
+            "host": self.host,
+            "fingerprint": self.fingerprint,
+            "unfinished": self.unfinished,
+            "changes": [
+                {
+                    "id": change.resource.id,
+                    "action": change.action,
+                    "differs": {
+                        key: [(change.actual or {}).get(key), (change.expected or {}).get(key)]
+                        for key in change.keys
+                    },
+                }
+                for change in self.changes
+            ],
+            "deferred": [{"what": one.what, "after": one.after} for one in self.deferred],
+            "orphans": list(self.orphans),
+        }
+
+
+def diff(
+    host: str,
+    resources: Iterable[Resource],
+    actual: Mapping[str, State | None],
+    *,
+    orphans: Iterable[str] = (),
+    unfinished: str | None = None,
+) -> Plan:
+    """The plan that turns ``actual`` into what ``resources`` expect; a missing id is a KeyError, not "absent"."""
+    changes, deferred = [], []
+    for resource in sorted(resources, key=lambda one: one.when):  # stable: reading order within a phase
+        if isinstance(resource, Deferred):
+            deferred.append(resource)
+            continue
+        change = Change(resource, actual[resource.id], resource.expected())
+        if change:
+            changes.append(change)
+    return Plan(host, tuple(changes), tuple(deferred), tuple(orphans), unfinished, fingerprint(actual))
+
+
+def fingerprint(actual: Mapping[str, State | None]) -> str:
+    """A short digest of the states; equal when and only when the host looked the same."""
+    text = json.dumps(
+        {key: actual[key] and dict(actual[key] or {}) for key in sorted(actual)}, sort_keys=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,249 @@
+"""One host as the engine sees it: look, apply, follow, fetch, over one session of the transport."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Protocol
+
+from deploy import look
+from deploy.apply import Numbered, Program, compile_plan
+from deploy.errors import ApplyError, LockedError
+from deploy.events import Emit, Note, Sending, StepFinished, StepOutput, StepStarted
+from deploy.look import Look
+from deploy.plan import Plan
+from deploy.resource import Phase, Resource
+from deploy.shell import sh
+from deploy.transport import Session
+
+LOOK_SECONDS = 120
+"""How long one look may take: a tree of 50,000 files takes under a second, a host that swaps much longer."""
+
+IDLE_SECONDS = 1200
+"""How long an apply may say nothing before it is given up; each step has a deadline of its own on the host."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an apply ended on the host.
+
+    outcome: ``done``, ``failed``, or ``lost`` when the host ended it (out of memory, a reboot).
+    failed: the step that failed. output: what it printed. restored: the files phase was taken back.
+    """
+
+    outcome: str
+    failed: Numbered | None = None
+    exit_code: int | None = None
+    output: tuple[str, ...] = ()
+    restored: bool = False
+
+
+class Reach(Protocol):
+    """What the engine needs of a host; the real one is :class:`Remote`, the unit tests' keeps a dictionary."""
+
+    round_trips: int
+    sent: int
+    received: int
+
+    def look(self, resources: Sequence[Resource]) -> Look: ...
+    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome: ...
+    def attach(self, run: str, emit: Emit) -> Outcome: ...
+    def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]: ...
+
+
+@dataclass
+class Remote:
+    """A host over an open session; the caller closes that."""
+
+    session: Session
+    _steps: dict[str, Program] = field(default_factory=dict)
+
+    @property
+    def round_trips(self) -> int:
+        return self.session.round_trips
+
+    @property
+    def sent(self) -> int:
+        return self.session.sent
+
+    @property
+    def received(self) -> int:
+        return self.session.received
+
+    def look(self, resources: Sequence[Resource]) -> Look:
+        """One round trip: facts and the state of all resources."""
+        nonce = secrets.token_hex(8)
+        reply = self.session.run(look.script(resources, nonce), timeout=LOOK_SECONDS)
+        return look.parse(resources, nonce, reply.stdout)
+
+    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
+        """Send the plan as one program, start it as a unit of its own, and follow it to its end."""
+        nonce = secrets.token_hex(8)
+        program = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
+        self._send(plan.host, program, emit)
+        start = sh(
+            _START + _FOLLOW,
+            run=f"/var/lib/barehost/runs/{program.id}",
+            unit=f"barehost-{program.id}.service",
+            uploads=[one.name for one in program.uploads],
+        )
+        return _Follower(plan.host, nonce, program, emit).follow(
+            self.session.stream(start, timeout=None, idle=IDLE_SECONDS)
+        )
+
+    def attach(self, run: str, emit: Emit) -> Outcome:
+        """Follow an apply that is running already; its log is read from the start."""
+        script = sh(_FOLLOW, run=run, unit=f"barehost-{run.rpartition('/')[2]}.service")
+        host = self.session.host.name
+        return _Follower(host, None, None, emit).follow(
+            self.session.stream(script, timeout=None, idle=IDLE_SECONDS)
+        )
+
+    def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]:
+        """The content of files, for diffs; None for one that is not there or larger than 256 KiB."""
+        reply = self.session.run(
+            sh(
+                "for path in @{paths}; do\n"
+                '  if [ -f "$path" ] && size=$(stat -L -c %s -- "$path") && [ "$size" -le 262144 ]; then\n'
+                '    printf \'%s\\n\' "$size"; head -c "$size" -- "$path"\n'
+                "  else echo -1; fi\n"
+                "done",
+                paths=paths,
+            ),
+            timeout=LOOK_SECONDS,
+        )
+        found: dict[str, bytes | None] = {}
+        rest = reply.stdout
+        for path in paths:
+            line, _, rest = rest.partition(b"\n")
+            size = int(line)
+            found[path] = None if size < 0 else rest[:size]
+            rest = rest[max(size, 0) :]
+        return found
+
+    def _send(self, host: str, program: Program, emit: Emit) -> None:
+        self.session.put("bundle", program.bundle())
+        for upload in program.uploads:
+            self.session.put(
+                upload.name, upload.pack(), progress=_progress(host, upload.name, upload.size, emit)
+            )
+
+
+_START = r"""
+run=@{run}
+mkdir -p -m 700 /var/lib/barehost /var/lib/barehost/runs /var/lib/barehost/loaded "$run" "$run/upload" &&
+tar -xf "$SESSION/bundle" -C "$run" && rm -f "$SESSION/bundle" || exit
+for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
+: > "$run/log"
+systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 /bin/sh "$run/program" || exit
+ls -1d /var/lib/barehost/runs/* | head -n -20 | while read -r past; do rm -rf "$past"; done
+"""
+"""Unpacks what was sent and starts it; keeps the folders of the last twenty runs."""
+
+_FOLLOW = r"""
+pid=$(systemctl show --value -p MainPID @{unit})
+case $pid in ''|0) ;; *) tail -n +1 -s 0.02 -f --pid="$pid" @{run}/log & tail=$!; wait "$tail" ;; esac
+[ -n "${tail-}" ] || cat @{run}/log
+"""
+"""Prints the log as it grows, until the apply's own process has ended."""
+
+
+@dataclass
+class _Follower:
+    """Reads an apply's log: events become steps, the rest is output of the step that runs."""
+
+    host: str
+    nonce: str | None
+    program: Program | None
+    emit: Emit
+    outcome: str = "lost"
+    restored: bool = False
+    failed: Numbered | None = None
+    exit_code: int | None = None
+    output: list[str] = field(default_factory=list)
+    began: float = 0.0
+    running: bool = False
+
+    def follow(self, lines: Iterator[bytes]) -> Outcome:
+        blank = False
+        for raw in lines:
+            line = raw.decode(errors="replace").rstrip("\n")
+            if line.startswith("\x1e"):
+                self._event(line[1:].split(" "))
+                blank = False
+                continue
+            if blank:
+                self._print("")
+            blank = line == ""
+            if not blank:
+                self._print(line)
+        if self.outcome == "locked":
+            raise LockedError(
+                f"{self.host}: another run holds the host; wait for it, or follow it by running again"
+            )
+        return Outcome(self.outcome, self.failed, self.exit_code, tuple(self.output), self.restored)
+
+    def _event(self, words: list[str]) -> None:
+        nonce, kind, *rest = words
+        if self.nonce is not None and nonce != self.nonce:
+            raise ApplyError(
+                f"{self.host}: the run's log is not its own (wrong mark); look at it on the host"
+            )
+        if kind == "begin":
+            self._begin(int(rest[0]))
+        elif kind == "end":
+            self._end(int(rest[0]), int(rest[1]))
+        elif kind == "restored":
+            self.restored = True
+        elif kind == "finished":
+            self.outcome = rest[0]
+        elif kind == "locked":
+            self.outcome = "locked"
+
+    def _step(self, number: int) -> Numbered:
+        if self.program is not None:
+            return self.program.steps[number]
+        return Numbered(f"step {number + 1} of the run that was under way", sh(":"), 0)
+
+    def _begin(self, number: int) -> None:
+        self.output.clear()
+        self.began, self.running = monotonic(), True
+        count = len(self.program.steps) if self.program is not None else number + 1
+        step = self._step(number)
+        self.emit(StepStarted(self.host, step.label, number + 1, count, step.script or None))
+
+    def _end(self, number: int, code: int) -> None:
+        step = self._step(number)
+        self.running = False
+        if code != 0:
+            self.failed, self.exit_code = step, code
+        self.emit(StepFinished(self.host, step.label, code, monotonic() - self.began))
+
+    def _print(self, line: str) -> None:
+        if self.failed is None or not self.output:
+            self.output.append(line)
+            del self.output[:-200]
+        if self.running:
+            self.emit(StepOutput(self.host, line))
+
+
+def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], None]:
+    def report(done: int) -> None:
+        emit(Sending(host, name, done, total))
+
+    return report
+
+
+def _run_id() -> str:
+    """Sortable by time, unique: two runs in one second differ."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def whoami(command: str) -> str:
+    """Who runs what from where, for the host's own log: ``user@machine command``, one line, no secret."""
+    return f"{getpass.getuser()}@{socket.gethostname()} {command}"

@@ -1,0 +1,76 @@
+"""Jinja2 templates to text: the user's own folder first, strict about what is undefined. Never connects."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from deploy import literals, systemd
+from deploy.errors import InputError
+from deploy.shell import Secret
+
+OURS = Path(__file__).parent / "templates"
+
+
+@lru_cache
+def environment(project: Path | None) -> jinja2.Environment:
+    """The environment for one project: ``<project>/templates`` wins over ours, undefined names are errors."""
+    folders = [OURS] if project is None else [project / "templates", OURS]
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # configuration files, not HTML; what a value may hold is settled by filters
+    )
+    found.filters["digest"] = lambda text: hashlib.sha256(str(text).encode()).hexdigest()
+    found.filters |= {
+        "nginx": literals.nginx,
+        "nginx_regex": literals.nginx_regex,
+        "python": literals.python,
+        "unit": systemd.word,
+        "unit_command": systemd.command_word,
+    }
+    return found
+
+
+def render(name: str, project: Path | None, values: dict[str, Any]) -> tuple[str, bool]:
+    """The rendered text, and whether a :class:`~deploy.shell.Secret` went into it.
+
+    Raises InputError with the template's name and line for anything wrong in it.
+    """
+    secret = False
+
+    def finalize(value: Any) -> Any:
+        nonlocal secret
+        if isinstance(value, Secret):
+            secret = True
+            return value.reveal()
+        return value
+
+    try:
+        template = environment(project).overlay(finalize=finalize).get_template(name)
+        return template.render(values), secret
+    except jinja2.TemplateNotFound as error:
+        where = "templates/" if project is None else f"{project / 'templates'} and ours"
+        raise InputError(f"no template {error.name!r} in {where}; check the name") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise InputError(f"template {error.name or name}, line {error.lineno}: {error.message}") from error
+    except (jinja2.UndefinedError, ValueError) as error:
+        raise InputError(f"template {name}, line {_line(error, name)}: {error}") from error
+
+
+def _line(error: BaseException, name: str) -> int | str:
+    """The template's line that raised, from the traceback Jinja2 rewrites; ``?`` when it isn't there."""
+    line: int | str = "?"
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith(name):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,220 @@
+"""The contract every kind of resource keeps: a frozen value that says what a host should hold. Never connects."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+from deploy.shell import Command, Script
+
+Value = str | int | bool | None
+State = Mapping[str, Value]
+"""What a host holds of one resource: a flat dictionary of plain values. ``None`` instead of it: absent."""
+
+
+class Phase(enum.IntEnum):
+    """The order in which changes take effect; within a phase it is the order of reading.
+
+    Everything slow and additive comes before anything that takes effect, so that the files transaction,
+    which ends when the units of FILES and UNITS are proven, is open for as short a time as possible.
+    """
+
+    SOURCES = 10  # where packages come from
+    PACKAGES = 20  # one apt transaction
+    ACCOUNTS = 30  # groups, users
+    FOLDERS = 40  # directories that others need
+    BUILD = 50  # trees, venvs, Run: new paths that nothing uses yet
+    FILES = 60  # configuration, one transaction
+    UNITS = 70  # start, reload, restart, each proven
+    SWITCH = 80  # activations: the site moves to a new release
+    LEAVE = 90  # what is no longer wanted goes, last
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes that travel to a host once, named by their SHA-256.
+
+    data: held in memory; or source: a file read in blocks when it is sent. Exactly one of them is set.
+    """
+
+    sha256: str
+    size: int
+    data: bytes | None = field(default=None, repr=False, compare=False)
+    source: Path | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """A blob of bytes in memory."""
+        return cls(hashlib.sha256(data).hexdigest(), len(data), data=data)
+
+
+@dataclass(frozen=True)
+class Put:
+    """Replace the file at ``path`` (absolute, normalised) with ``content``, as part of the files transaction."""
+
+    path: str
+    content: Blob
+    owner: str
+    group: str
+    mode: int
+
+
+@dataclass(frozen=True)
+class Symlink:
+    """Make ``path`` a symbolic link to ``target``, as part of the files transaction."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Remove the file or link at ``path``, as part of the files transaction."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A command that must succeed on the whole candidate ``/etc`` before any staged file takes its place."""
+
+    label: str
+    script: Script
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Files that travel as one tar stream and lie in ``$UPLOAD/<name>`` (one file) while later steps run.
+
+    pack: called while the stream is sent, yields the tar's bytes in blocks (never the whole in memory).
+    files, size: what a person is shown; ``size`` in bytes, before any compression.
+    """
+
+    name: str
+    pack: Callable[[], Iterator[bytes]] = field(repr=False, compare=False)
+    files: int
+    size: int
+
+
+Step = Command | Put | Symlink | Remove | Check | Upload
+
+
+@dataclass(frozen=True)
+class Change:
+    """One resource that is not as expected. ``actual`` None: absent on the host; ``expected`` None: to remove."""
+
+    resource: Resource
+    actual: State | None
+    expected: State | None
+
+    def __bool__(self) -> bool:
+        return bool(self.keys) or (self.actual is None) != (self.expected is None)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the values that differ, sorted; all expected ones when the resource is absent."""
+        expected, actual = self.expected or {}, self.actual or {}
+        if self.expected is None:
+            return tuple(sorted(actual))
+        return tuple(sorted(key for key in expected if key not in actual or actual[key] != expected[key]))
+
+    @property
+    def action(self) -> str:
+        """``create``, ``remove`` or ``change``."""
+        if self.actual is None:
+            return "create"
+        return "remove" if self.expected is None else "change"
+
+
+@dataclass(frozen=True)
+class Resource(ABC):
+    """What a host should hold. Subclasses are frozen, hashable dataclasses, and pure.
+
+    Only the keys of ``expected()`` are compared: a probe may report more than a resource asks for.
+    """
+
+    phase: ClassVar[Phase]
+    family: ClassVar[str]
+    """Resources of one family are probed together, by one :meth:`probe` (File, Directory, Link: ``path``)."""
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """``kind:name``, unique on a host; paths share ``path:`` whatever lies there."""
+
+    @property
+    def when(self) -> Phase:
+        """The phase this one takes effect in; that of its kind unless it says otherwise."""
+        return self.phase
+
+    @abstractmethod
+    def expected(self) -> State | None:
+        """What the host should hold; None when the resource should not be there."""
+
+    @classmethod
+    @abstractmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        """POSIX sh that prints the state of all of them, in few processes, and changes nothing.
+
+        It runs as root in ``/`` in a subshell of its own with ``LC_ALL=C``. A non-zero exit code means that
+        looking failed. What it writes to stderr is shown with that failure.
+        """
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        """What :meth:`probe` printed, as a state by id for every resource; None means absent.
+
+        Raises ``LookError`` when the output does not say: failing to look never reads as "absent".
+        """
+
+    @classmethod
+    @abstractmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        """The steps that make all these changes of one class, in order; each idempotent on its own."""
+
+    def content(self) -> bytes | None:
+        """The bytes a unified diff is made of; None when there is nothing to show (or it is secret)."""
+        return None
+
+    def checks(self) -> Iterable[Check]:
+        """Checks to run on the candidate /etc when this resource, or one that it watches, changes."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Deferred(Resource):
+    """A resource that cannot be said yet: what it depends on is not known before ``after`` is there.
+
+    It is shown in the plan as "known after …", never probed and never applied: the next pass evaluates the
+    roles again and yields the real resource in its place.
+    """
+
+    phase: ClassVar[Phase] = Phase.LEAVE
+    family: ClassVar[str] = "deferred"
+    what: str = ""
+    after: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"deferred:{self.what}"
+
+    def expected(self) -> State | None:
+        return {"known after": self.after}
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        return Script(":")
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        return {one.id: None for one in resources}
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        return iter(())

@@ -1,0 +1,272 @@
+"""What lies at a path: File, Template, Directory, Link. Content is compared by hash, replaced and never edited."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from deploy import render
+from deploy.errors import InputError, LookError
+from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, State, Step, Symlink
+from deploy.shell import KEY, Command, Script, keyed, sh
+
+Presence = Literal["present", "absent"]
+
+
+@dataclass(frozen=True)
+class Pathlike(Resource):
+    """What all kinds of path share: one identity, the normalised path, and one probe."""
+
+    phase: ClassVar[Phase] = Phase.FILES
+    family: ClassVar[str] = "path"
+
+    path: str
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/") or posixpath.normpath(self.path) != self.path or self.path == "/":
+            raise InputError(f"a path on a host is absolute and normalised, unlike {self.path!r}")
+        if "\0" in self.path:
+            raise InputError(f"a path cannot hold a NUL byte: {self.path!r}")
+
+    @property
+    def id(self) -> str:
+        return f"path:{self.path}"
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        paths = [one.path for one in resources if isinstance(one, Pathlike)]
+        files = [one for one in resources if isinstance(one, File) and one.state == "present"]
+        hashed = [one.path for one in files if not one.secret]
+        secret = [one.path for one in files if one.secret]
+        return sh(
+            # A missing path is one of two messages of find's; any other message is a failure to look.
+            "find @{paths} -maxdepth 0 -printf '%y %m %u %g %l\\0%p\\0' 2>\"$SCRATCH/find\"\n"
+            "while IFS= read -r line; do case $line in\n"
+            "  *': No such file or directory' | *': Not a directory') ;;\n"
+            "  *) printf '%s\\n' \"$line\" >&2; bad=1 ;;\n"
+            'esac; done < "$SCRATCH/find"\n'
+            '[ -z "${bad-}" ] || exit 1\n'
+            "printf '=\\0'\n"
+            "set --\n"
+            'for path in @{hashed}; do [ -f "$path" ] && [ ! -L "$path" ] && set -- "$@" "$path"; done\n'
+            '[ $# -eq 0 ] || sha256sum -z -- "$@" || exit\n'
+            'for path in @{secret}; do if [ -f "$path" ] && [ ! -L "$path" ]; then\n'
+            '  sum=$({ printf %s @{key}; cat "$path"; } | sha256sum) || exit\n'
+            '  printf \'%s  %s\\0\' "${sum%% *}" "$path"\n'
+            "fi; done\n",
+            paths=paths,
+            hashed=hashed,
+            secret=secret,
+            key=KEY,
+        )
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        listing, mark, hashes = output.partition(b"=\0")
+        if not mark:
+            raise LookError("the look at paths ended early")
+        digests = {}
+        for line in hashes.split(b"\0")[:-1]:
+            digest, _, name = line.partition(b"  ")
+            digests[name.decode(errors="surrogateescape")] = digest.decode()
+        found: dict[str, State] = {}
+        fields = listing.split(b"\0")[:-1]
+        for about, name in zip(fields[::2], fields[1::2], strict=True):
+            state = cls._state(about.decode(errors="surrogateescape"))
+            path = name.decode(errors="surrogateescape")
+            if path in digests:
+                state["content"] = digests[path]
+            found[f"path:{path}"] = state
+        return {one.id: found.get(one.id) for one in resources}
+
+    @staticmethod
+    def _state(about: str) -> dict[str, str | int | bool | None]:
+        kind, _, rest = about.partition(" ")
+        mode, owner, group, target = rest.split(" ", 3)
+        state: dict[str, str | int | bool | None] = {"type": _TYPES.get(kind, "special")}
+        if kind == "l":
+            state["target"] = target
+        else:
+            state |= {"mode": f"{int(mode, 8):04o}", "owner": owner, "group": group}
+        return state
+
+
+_TYPES = {"f": "file", "d": "directory", "l": "link"}
+
+
+@dataclass(frozen=True)
+class File(Pathlike):
+    """A regular file with exactly this content, owner, group and mode.
+
+    content: text (UTF-8) or bytes. secret: never shown, compared all the same. state: ``absent`` removes a
+    file or link (never a directory). check: a command that must accept the candidate /etc first.
+    """
+
+    body: bytes | str = field(default=b"", repr=False)
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o644
+    secret: bool = False
+    state: Presence = "present"
+    check: Check | None = None
+
+    @cached_property
+    def blob(self) -> Blob:
+        """The content as it travels."""
+        return Blob.of(self.body.encode() if isinstance(self.body, str) else self.body)
+
+    @property
+    def digest(self) -> str:
+        """What the content is compared by: SHA-256, keyed when it is secret."""
+        return keyed(self.blob.data or b"") if self.secret else self.blob.sha256
+
+    def expected(self) -> State | None:
+        if self.state == "absent":
+            return None
+        return {
+            "type": "file",
+            "content": self.digest,
+            "owner": self.owner,
+            "group": self.group,
+            "mode": f"{self.mode:04o}",
+        }
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            one = change.resource
+            assert isinstance(one, File)
+            _refuse_directory(change)
+            if one.state == "absent":
+                yield Remove(one.path)
+            else:
+                yield Put(one.path, one.blob, one.owner, one.group, one.mode)
+
+    def content(self) -> bytes | None:
+        return None if self.secret or self.state == "absent" else self.blob.data
+
+    def checks(self) -> Iterable[Check]:
+        return () if self.check is None else (self.check,)
+
+
+@dataclass(frozen=True, init=False)
+class Template(File):
+    """A File rendered from ``templates/<name>``; the user's own template of that name wins over ours.
+
+    values: what the template may use; ``host`` among them tells which project's folder comes first. A value
+    that is a Secret makes the whole file secret. Rendered at once, so that a mistake shows before any host
+    is contacted; raises InputError with the template's name and line.
+    """
+
+    template: str = ""
+
+    def __init__(
+        self,
+        path: str,
+        template: str,
+        *,
+        owner: str = "root",
+        group: str = "root",
+        mode: int = 0o644,
+        check: Check | None = None,
+        **values: Any,
+    ) -> None:
+        project: Path | None = getattr(values.get("host"), "project", None)
+        text, secret = render.render(template, project, values)
+        for name, value in {
+            "path": path,
+            "body": text,
+            "owner": owner,
+            "group": group,
+            "mode": mode,
+            "secret": secret,
+            "state": "present",
+            "check": check,
+            "template": template,
+        }.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+
+
+@dataclass(frozen=True)
+class Link(Pathlike):
+    """A symbolic link at ``path`` to ``target``, taken as written; ``absent`` removes a link or a file."""
+
+    target: str = ""
+    state: Presence = "present"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.state == "present" and (not self.target or "\0" in self.target):
+            raise InputError(f"the link {self.path!r} needs a target, not {self.target!r}")
+
+    def expected(self) -> State | None:
+        return None if self.state == "absent" else {"type": "link", "target": self.target}
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            one = change.resource
+            assert isinstance(one, Link)
+            _refuse_directory(change)
+            yield Remove(one.path) if one.state == "absent" else Symlink(one.path, one.target)
+
+
+@dataclass(frozen=True)
+class Directory(Pathlike):
+    """A directory with this owner, group and mode; what lies in it is left alone.
+
+    ``absent`` removes it with everything in it, so a role says that only of folders that are its own.
+    """
+
+    phase: ClassVar[Phase] = Phase.FOLDERS
+
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o755
+    state: Presence = "present"
+
+    @property
+    def when(self) -> Phase:
+        return Phase.LEAVE if self.state == "absent" else self.phase
+
+    def expected(self) -> State | None:
+        if self.state == "absent":
+            return None
+        return {"type": "directory", "owner": self.owner, "group": self.group, "mode": f"{self.mode:04o}"}
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            one = change.resource
+            assert isinstance(one, Directory)
+            there = (change.actual or {}).get("type", "directory")
+            if there != "directory":
+                raise InputError(
+                    f"{one.path} is a {there} on the host where a directory should be; move it away"
+                )
+            if one.state == "absent":
+                yield Command(f"remove {one.path}", sh("rm -rf -- @{path}", path=one.path))
+            else:
+                yield Command(
+                    f"directory {one.path}",
+                    sh(
+                        "mkdir -p -m @{mode} -- @{path} && chown -h @{owner} -- @{path} && chmod @{mode} -- @{path}",
+                        path=one.path,
+                        owner=f"{one.owner}:{one.group}",
+                        mode=f"{one.mode:04o}",
+                    ),
+                )
+
+
+def _refuse_directory(change: Change) -> None:
+    """A file or link never takes the place of a directory, or of a device: that is a person's decision."""
+    one = change.resource
+    assert isinstance(one, Pathlike)
+    there = (change.actual or {}).get("type")
+    if there in ("directory", "special"):
+        raise InputError(f"{one.path} is a {there} on the host where a file or link should be; move it away")

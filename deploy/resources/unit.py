@@ -1,0 +1,259 @@
+"""A systemd unit: enabled, running, and running what its files say now. Loaded configuration is state here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deploy.errors import InputError, LookError
+from deploy.resource import Change, Check, Phase, Resource, State, Step
+from deploy.resources.path import File, Link, Pathlike
+from deploy.shell import Command, Script, join, sh
+
+RECORDS = "/var/lib/barehost/loaded"
+"""One file a unit: the InvocationID it was proven in, then ``digest id`` of every input it had loaded."""
+
+PROOF_SECONDS = 15
+"""How long a start, reload or restart may take to show what it loaded before it counts as failed."""
+
+
+@dataclass(frozen=True)
+class Unit(Resource):
+    """A service (or socket, timer) that runs, starts at boot, and has loaded its inputs as they are expected.
+
+    reload_on, restart_on: files and links whose content the service reads; when what it has loaded differs,
+    it is reloaded or restarted (restart wins). That is compared as state: a record on the host says what the
+    running invocation has loaded, so a reload lost to a crash is seen by the next look.
+    checks: run on the candidate /etc before any of these files takes its place.
+    proof: exits 0 once the service shows what it should have loaded; asked until :data:`PROOF_SECONDS`.
+    None: being active counts. masked: also refuse every start (``systemctl mask``).
+    """
+
+    phase: ClassVar[Phase] = Phase.UNITS
+    family: ClassVar[str] = "unit"
+
+    name: str
+    running: bool = True
+    enabled: bool = True
+    reload_on: tuple[Pathlike, ...] = ()
+    restart_on: tuple[Pathlike, ...] = ()
+    checks_on: tuple[Check, ...] = ()
+    proof: Script | None = None
+
+    def __post_init__(self) -> None:
+        if (
+            "." not in self.name
+            or "/" in self.name
+            or self.name.startswith("-")
+            or not self.name.isprintable()
+        ):
+            raise InputError(f"a unit's name has its type, as in nginx.service, unlike {self.name!r}")
+
+    @property
+    def id(self) -> str:
+        return f"unit:{self.name}"
+
+    @property
+    def watched(self) -> tuple[Pathlike, ...]:
+        """The inputs, whatever is done when they change."""
+        return (*self.reload_on, *self.restart_on)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Digest by id of everything the running service should have loaded."""
+        return {one.id: loaded_digest(one) for one in self.watched}
+
+    def expected(self) -> State | None:
+        state: dict[str, str | int | bool | None] = {
+            "active": "active" if self.running else "inactive",
+            "enabled": "enabled" if self.enabled else "disabled",
+            "needs daemon-reload": False,
+        }
+        if self.running:
+            state |= {f"loaded {id}": digest for id, digest in self.inputs.items()}
+        return state
+
+    def checks(self) -> Iterable[Check]:
+        return self.checks_on
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        units = [one for one in resources if isinstance(one, Unit)]
+        asked = (
+            sh("unit @{name} @{inputs}", name=one.name, inputs=[path.path for path in one.watched])
+            for one in units
+        )
+        return sh(
+            'systemctl show --no-pager -p @{properties} -- @{names} > "$SCRATCH/units" || exit\n'
+            "@{function}\n"
+            '{ @{asked}\n} 3< "$SCRATCH/units"\n',
+            properties="LoadState,ActiveState,UnitFileState,NeedDaemonReload,InvocationID,ActiveEnterTimestamp",
+            names=[one.name for one in units],
+            function=_UNIT,
+            asked=join(asked),
+        )
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        shown: dict[str, list[tuple[str, str]]] = {}
+        for block in output.decode(errors="surrogateescape").split("Unit=")[1:]:
+            name, *lines = block.splitlines()
+            shown[name] = [(key, value) for key, _, value in (line.partition("=") for line in lines)]
+        return {one.id: one._state(shown.get(one.name, [])) for one in resources if isinstance(one, Unit)}
+
+    def _state(self, shown: list[tuple[str, str]]) -> State | None:
+        told = dict(shown)
+        if "LoadState" not in told:
+            raise LookError(f"systemd did not tell about {self.name}")
+        if told["LoadState"] == "not-found":
+            return None
+        state: dict[str, str | int | bool | None] = {
+            "active": "inactive"
+            if told["ActiveState"] == "failed" and not self.running
+            else told["ActiveState"],
+            "enabled": _ENABLED.get(told["UnitFileState"], told["UnitFileState"]),
+            "needs daemon-reload": told["NeedDaemonReload"] == "yes",
+        }
+        for key, value in shown:
+            if key == "Loaded":
+                digest, _, id = value.partition(" ")
+                state[f"loaded {id}"] = digest
+        return state
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        if any((change.actual or {}).get("needs daemon-reload") for change in changes):
+            yield Command("systemctl daemon-reload", Script("systemctl daemon-reload"), timeout=60)
+        for change in changes:
+            one = change.resource
+            assert isinstance(one, Unit)
+            yield from one._steps(change)
+
+    def _steps(self, change: Change) -> Iterator[Step]:
+        actual = change.actual or {}
+        if actual.get("enabled") in ("masked", "masked-runtime"):
+            yield Command(
+                f"unmask {self.name}",
+                sh("systemctl unmask -- @{name} && systemctl unmask --runtime -- @{name}", name=self.name),
+                60,
+            )
+        if not self.running:
+            if actual.get("active") not in (None, "inactive"):
+                yield Command(
+                    f"stop {self.name}",
+                    sh(
+                        "systemctl stop -- @{name} && rm -f -- @{record}",
+                        name=self.name,
+                        record=f"{RECORDS}/{self.name}",
+                    ),
+                )
+        else:
+            stale = [key.removeprefix("loaded ") for key in change.keys if key.startswith("loaded ")]
+            verb = self._verb(
+                actual.get("active") == "active", stale, bool(actual.get("needs daemon-reload"))
+            )
+            if verb is not None:
+                yield self._bring(verb)
+        wanted, there = ("enable" if self.enabled else "disable"), self.expected() or {}
+        if actual.get("enabled") != there["enabled"] and actual.get("enabled") not in (
+            "static",
+            "generated",
+            "indirect",
+        ):
+            yield Command(
+                f"{wanted} {self.name}",
+                sh("systemctl @{verb} -q -- @{name}", verb=wanted, name=self.name),
+                60,
+            )
+
+    def _verb(self, active: bool, stale: list[str], rewritten: bool) -> str | None:
+        """What brings the service to what it should have loaded: start, restart, reload, or None when it has it."""
+        if not active:
+            return "start"
+        restarting = {one.id for one in self.restart_on}
+        if (
+            any(id in restarting for id in stale)
+            or (stale and not self.reload_on)
+            or (rewritten and self.restart_on)
+        ):
+            return "restart"
+        return "reload" if stale else None
+
+    def _bring(self, verb: str) -> Command:
+        """Start, reload or restart; wait for the proof; only then record what is loaded. A record of before goes first."""
+        return Command(
+            f"{verb} {self.name}",
+            sh(
+                "rm -f -- @{record} && sync -f @{records} || exit\n"
+                "systemctl reset-failed -- @{name} 2>/dev/null || :\n"
+                "systemctl @{verb} -- @{name} || { systemctl status --no-pager -n 20 -- @{name}; exit 1; }\n"
+                "deadline=$(($(date +%s) + @{seconds}))\n"
+                "until systemctl is-active -q -- @{name} && { @{proof}\n}; do\n"
+                '  [ "$(date +%s)" -lt "$deadline" ] || {\n'
+                "    echo @{failed}; systemctl status --no-pager -n 20 -- @{name}; exit 1; }\n"
+                "  sleep 0.05\n"
+                "done\n"
+                "{ systemctl show --value -p InvocationID -- @{name}; printf '%s\\n' @{lines}; } > @{record}.new &&\n"
+                "mv -f -- @{record}.new @{record}\n",
+                record=f"{RECORDS}/{self.name}",
+                records=RECORDS,
+                name=self.name,
+                verb=verb,
+                seconds=PROOF_SECONDS,
+                proof=self.proof or Script(":"),
+                failed=f"{self.name} did not show its new configuration within {PROOF_SECONDS} s of the {verb}",
+                lines=[f"{digest} {id}" for id, digest in self.inputs.items()],
+            ),
+            timeout=180,
+        )
+
+
+def loaded_digest(resource: Pathlike) -> str:
+    """By what a loaded input is compared: its content, or that it is a link, or that it is gone."""
+    if isinstance(resource, File):
+        return resource.digest if resource.state == "present" else "absent"
+    if isinstance(resource, Link):
+        return (
+            hashlib.sha256(resource.target.encode()).hexdigest() if resource.state == "present" else "absent"
+        )
+    raise InputError(f"a unit can watch files and links, not {resource.id}")
+
+
+_UNIT = sh(
+    # Prints one unit's block of fd 3, then "Loaded=digest id" for what its running process has loaded: as the
+    # record says where it is of this invocation; else, where the process is younger than every input (a reboot,
+    # a restart by hand), what lies on the disk now. A second counts as older: systemd tells whole seconds.
+    r"""unit() {
+  name=$1; shift; invocation=; since=; recorded=
+  printf 'Unit=%s\n' "$name"
+  while IFS= read -r line <&3 && [ -n "$line" ]; do
+    printf '%s\n' "$line"
+    case $line in
+      InvocationID=*) invocation=${line#*=} ;;
+      ActiveEnterTimestamp=*) since=${line#*=} ;;
+    esac
+  done
+  if [ -f @{records}/"$name" ]; then
+    { read -r recorded
+      if [ "$recorded" = "$invocation" ]; then
+        while IFS= read -r line; do printf 'Loaded=%s\n' "$line"; done
+        return
+      fi
+    } < @{records}/"$name"
+  fi
+  { [ $# -gt 0 ] && [ -n "$since" ]; } || return 0
+  for path; do [ -z "$(find "$path" -maxdepth 0 -newerct "$since" 2>/dev/null)" ] || return 0; done
+  for path; do
+    if [ -L "$path" ]; then sum=$(readlink -n -- "$path" | sha256sum) || return
+    elif [ -f "$path" ]; then sum=$(sha256sum < "$path") || return
+    else sum='absent '
+    fi
+    printf 'Loaded=%s path:%s\n' "${sum%% *}" "$path"
+  done
+}""",
+    records=RECORDS,
+)
+
+_ENABLED = {"enabled-runtime": "enabled", "linked": "disabled", "": "disabled"}

@@ -1,0 +1,107 @@
+"""What is shipped of a site: a folder here, or a commit of a git URL, as a Release. Runs git; contacts no host."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.app import App
+from deploy.errors import InputError
+
+GIT_SECONDS = 300
+"""How long one git command may take."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version of a site's code, the same on every host.
+
+    id: sortable by time, such as ``20261123-141502-3fa9c1e``; ``-dirty`` at its end: with uncommitted changes.
+    folder: where the code lies on this machine. commit: None outside git.
+    ship: send it even where another release serves; otherwise it is only for hosts that have none.
+    """
+
+    id: str
+    folder: Path
+    commit: str | None = None
+    ship: bool = False
+
+
+def release_of(
+    app: App, state: Path, *, now: datetime, ship: bool = False, ref: str | None = None
+) -> Release:
+    """The release of ``app`` as its source stands now.
+
+    state: the project's state folder, where clones of git sources are kept. ref: instead of the site's own.
+    Raises InputError when the source cannot be had.
+    """
+    if ref is not None and not app.is_git:
+        raise InputError(f"{app.name}: --ref {ref} needs a git URL as source, and {app.source!r} is a folder")
+    folder = _checkout(app, state, ref or app.ref) if app.is_git else app.folder
+    if not folder.is_dir():
+        raise InputError(f"{app.name}: the source {folder} is not a folder; mend source: in the inventory")
+    commit = _commit(folder)
+    dirty = commit is not None and bool(_git(folder, "status", "--porcelain", "--", "."))
+    parts = [f"{now.astimezone(UTC):%Y%m%d-%H%M%S}"]
+    parts += [commit[:7]] if commit else []
+    parts += ["dirty"] if dirty else []
+    return Release("-".join(parts), folder, commit, ship)
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit that is checked out, or None where ``folder`` is not in a git work tree with a commit."""
+    try:
+        return _git(folder, "rev-parse", "--verify", "-q", "HEAD") or None
+    except (InputError, FileNotFoundError):
+        return None
+
+
+def _checkout(app: App, state: Path, ref: str | None) -> Path:
+    """A clean work tree of the git source at ``ref`` (None: its default branch), fetched anew."""
+    place = state / "sources" / f"{app.name}-{hashlib.sha256(app.source.encode()).hexdigest()[:12]}"
+    try:
+        if not (place / ".git").is_dir():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _run(["git", "clone", "-q", "--no-checkout", "--", app.source, str(place)], app)
+        else:
+            _git(place, "fetch", "-q", "--tags", "--force", "--prune", "origin")
+        wanted = _resolve(place, ref or "HEAD")
+        _git(place, "checkout", "-q", "--force", "--detach", wanted)
+        _git(place, "clean", "-q", "-ffdx")
+    except FileNotFoundError as error:
+        raise InputError(f"{app.name}: git is not installed here, and its source is a git URL") from error
+    return place
+
+
+def _resolve(place: Path, ref: str) -> str:
+    for name in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
+        found = subprocess.run(
+            ["git", "-C", str(place), "rev-parse", "--verify", "-q", f"{name}^{{commit}}"],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=False,
+        )
+        if found.returncode == 0:
+            return found.stdout.strip()
+    raise InputError(f"{place.name}: the source has no branch, tag or commit {ref!r}")
+
+
+def _git(folder: Path, *words: str) -> str:
+    return _run(["git", "-C", str(folder), *words], None)
+
+
+def _run(argv: Sequence[str], app: App | None) -> str:
+    done = subprocess.run(
+        argv, capture_output=True, text=True, timeout=GIT_SECONDS, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        name = f"{app.name}: " if app else ""
+        raise InputError(
+            f"{name}git {argv[1]} failed: {done.stderr.strip().splitlines()[-1:] or ['no reason']}"
+        )
+    return done.stdout.strip()

@@ -1,0 +1,23 @@
+"""The face: what `invoke --list` shows. Every task is parse → call → print; nothing heavy is imported before one runs."""
+
+from __future__ import annotations
+
+from invoke import Collection
+
+from deploy.tasks import hosts, project, provision, staging
+
+namespace = Collection(
+    provision.provision,
+    provision.plan,
+    provision.status,
+    provision.verify,
+    project.init,
+    hosts=Collection.from_module(hosts),
+    staging=Collection.from_module(staging),
+)
+
+if project.is_checkout():
+    namespace.add_task(project.demo)
+    namespace.add_task(project.test)
+
+namespace.configure({"run": {"echo": False}})

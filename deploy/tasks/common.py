@@ -1,0 +1,157 @@
+"""What every task needs: the chosen hosts, the state folder, errors as one sentence with an exit code."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke import Argument, Exit, Task
+from invoke import task as invoke_task
+
+if TYPE_CHECKING:
+    from deploy.inventory import Host
+    from deploy.shell import Secret
+
+HELP = {
+    "host": "a host, group or pattern (web*, !web3); repeatable; default: all hosts",
+    "group": "a group; repeatable",
+    "inventory": "another inventory file or folder; repeatable (or BAREHOST_INVENTORY)",
+    "json": "one JSON event a line, nothing else on stdout",
+    "v": "show steps and what they print; twice: their scripts too",
+    "diff": "show what changes in files, line by line",
+    "check": "only plan: change nothing",
+}
+"""Option texts that several tasks share."""
+
+
+class Told(Task[Any]):
+    """Invoke's Task, with lists whose default is a tuple, and with ``names``: any number of bare words.
+
+    Invoke has no variable number of positional arguments, so the number is read off the command line: the
+    words between this task's name and the next option or task.
+    """
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+        return super().arg_opts(name, None if name in self.iterable else default, taken_names)
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        arguments = super().get_arguments(ignore_unknown_help)
+        if all(one.name != "names" for one in arguments):
+            return arguments
+        count = len(bare_words(sys.argv[1:], self.name))
+        words = [Argument(name=f"name{number}", positional=True) for number in range(count)]
+        return [*words, *(one for one in arguments if one.name != "names")]
+
+
+def bare_words(argv: Sequence[str], name: str) -> list[str]:
+    """The words right after the task ``name`` (as ``collection.name``) that are neither options nor tasks."""
+    for place, word in enumerate(argv):
+        if word.endswith(f".{name}"):
+            rest = argv[place + 1 :]
+            return list(itertools.takewhile(lambda one: not one.startswith("-") and one not in NEXT, rest))
+    return []
+
+
+NEXT = ("provision", "plan", "status", "verify", "demo", "test", "hosts.trust", "hosts.list")
+"""Tasks that may follow names on one command line."""
+
+
+def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
+    """Invoke's task, with errors a user can understand as one sentence, and the exit code as the function's value.
+
+    Every option has a long name only, but for ``-v``; ``host``, ``group`` and ``inventory`` may be repeated.
+    """
+
+    def wrap(body: Callable[..., int | None]) -> Task[Any]:
+        @functools.wraps(body)
+        def told(*arguments: Any, **values: Any) -> None:
+            numbered = sorted((key for key in values if key[4:].isdigit()), key=lambda key: int(key[4:]))
+            if words := [values.pop(key) for key in numbered]:
+                values["names"] = words
+            code = _told(body, *arguments, **values)
+            if code:
+                raise Exit(code=code)
+
+        names = body.__code__.co_varnames[: body.__code__.co_argcount]
+        texts = {name: HELP[name] for name in names if name in HELP} | options.pop("help", {})
+        return invoke_task(
+            told,
+            klass=Told,
+            auto_shortflags=False,
+            help=texts,
+            iterable=[name for name in ("host", "group", "inventory") if name in names],
+            incrementable=[name for name in ("v",) if name in names],
+            **options,
+        )
+
+    return wrap
+
+
+def _told(body: Callable[..., int | None], *arguments: Any, **values: Any) -> int:
+    from deploy.errors import BarehostError
+
+    try:
+        return body(*arguments, **values) or 0
+    except BarehostError as error:
+        from deploy import report
+
+        report.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def project() -> Path:
+    """The user's project: the nearest folder upwards that holds a tasks.py, where Invoke found it."""
+    here = Path.cwd()
+    return next((one for one in (here, *here.parents) if (one / "tasks.py").is_file()), here)
+
+
+def state() -> Path:
+    """The project's state folder: facts between runs, pinned host keys, staging hosts, clones. Not for git."""
+    return Path(os.environ.get("BAREHOST_STATE") or project() / ".barehost").absolute()
+
+
+def chosen(host: Sequence[str], group: Sequence[str], inventory: Sequence[str]) -> tuple[Host, ...]:
+    """The hosts that the options choose; their secrets are masked in everything printed from here on."""
+    from deploy import report
+    from deploy.inventory import Inventory
+
+    loaded = Inventory.load(*(Path(one) for one in inventory), project=None if inventory else project())
+    hosts = loaded.select(*host, *group)
+    secrets = [one.sudo_password for one in hosts if one.sudo_password is not None]
+    secrets += [secret for one in hosts for app in one.apps for secret in app.secrets.values()]
+    report.mask_secrets(secrets)
+    return hosts
+
+
+def password_once() -> Callable[[str], Secret]:
+    """Asks for sudo's password at the terminal, once for the whole run, whichever host needs it first."""
+    lock = threading.Lock()
+    known: list[Secret] = []
+
+    def ask(sentence: str) -> Secret:
+        from deploy import report
+        from deploy.errors import HostError
+        from deploy.shell import Secret
+
+        with lock:
+            if not known:
+                import getpass
+
+                if not sys.stdin.isatty():
+                    raise HostError(
+                        f"{sentence}: none given and no terminal to ask at; "
+                        "set ansible_become_password in the inventory"
+                    )
+                known.append(Secret(getpass.getpass(f"{sentence}: ")))
+                report.mask_secrets(known)
+            return known[0]
+
+    return ask

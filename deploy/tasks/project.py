@@ -1,0 +1,62 @@
+"""init, demo, test: a project of one's own, and this one shown and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Context
+
+from deploy.tasks.common import task
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def is_checkout() -> bool:
+    """Whether this runs from Barehost's own source folder, where demo and test make sense."""
+    return (CHECKOUT / "setup.cfg").is_file() and (Path.cwd() / "deploy").is_dir()
+
+
+@task(help={"folder": "where; default: here"})
+def init(context: Context, folder: str = ".") -> None:
+    """Write a project of your own: tasks.py, an annotated inventory, empty roles/ and templates/."""
+    import shutil
+
+    from deploy import report
+    from deploy.errors import InputError
+
+    target = Path(folder)
+    scaffold = Path(__file__).parents[1] / "scaffold"
+    there = [one.name for one in sorted(scaffold.iterdir()) if (target / one.name).exists()]
+    if there:
+        raise InputError(
+            f"{target.resolve()} already has {', '.join(there)}; choose an empty folder with --folder"
+        )
+    shutil.copytree(scaffold, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    report.say(
+        f"Written to {target.resolve()}: inventory/hosts.yml says what every key means.\n"
+        "Next: name your host and site there, then\n"
+        "  invoke hosts.trust --host NAME    compare and pin its host key\n"
+        "  invoke plan --host NAME           see what would happen\n"
+        "  invoke provision --host NAME      make it so"
+    )
+
+
+@task()
+def demo(context: Context) -> int:
+    """Boot web1, provision it with the example site, print its URL. Run again: fast, nothing changed."""
+    from deploy import report, staging
+    from deploy.tasks.provision import provision
+
+    host = staging.up("web1")
+    report.say(f"web1 is up: {host.suite} at {host.address}")
+    provision(context, host=["web1"])
+    report.say(f"Served: http://{host.address}/")
+    return 0
+
+
+@task(help={"only": "unit or integration; default: everything", "k": "only tests that match (pytest -k)"})
+def test(context: Context, only: str = "", k: str = "") -> int:
+    """Run every check: style, types, import direction, unit tests with coverage, staging hosts."""
+    from deploy.checks import run
+
+    return run(CHECKOUT, only=only, expression=k)

@@ -1,0 +1,125 @@
+"""provision, plan, status, verify: hosts become what their roles say, and show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from invoke import Context
+
+from deploy.tasks.common import chosen, password_once, state, task
+
+if TYPE_CHECKING:
+    from deploy.events import Report
+    from deploy.inventory import Host
+
+
+@task()
+def provision(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    check: bool = False,
+    diff: bool = False,
+    json: bool = False,
+    v: int = 0,
+) -> int:
+    """Make hosts what the inventory says: a bare one becomes a served site, a converged one costs one look."""
+    return _converge(host, group, inventory, check=check, diff=diff, json=json, verbose=v)
+
+
+@task()
+def plan(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    diff: bool = False,
+    json: bool = False,
+    v: int = 0,
+) -> int:
+    """Show what provision would change, and change nothing. Exit code 0: nothing to do, 2: changes."""
+    return _converge(host, group, inventory, check=True, diff=diff, json=json, verbose=v)
+
+
+@task()
+def status(
+    context: Context, host: Sequence[str] = (), group: Sequence[str] = (), inventory: Sequence[str] = ()
+) -> int:
+    """Say what runs where: site, release, since when, and whether it is what was last proven."""
+    from deploy import report
+    from deploy.status import status_of
+
+    rows, failures = status_of(chosen(host, group, inventory), password=password_once())
+    if rows:
+        report.table(["host", "site", "release", "activation", "state", "since"], rows)
+    for error in failures:
+        report.error(error)
+    return max((error.exit_code for error in failures), default=0)
+
+
+@task()
+def verify(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    v: int = 0,
+) -> int:
+    """Prove with testinfra what a provisioned host must show: packages, users, units, ports, headers, files."""
+    from deploy.verify import verify as run
+
+    return run(chosen(host, group, inventory), verbose=v)
+
+
+def _converge(
+    host: Sequence[str],
+    group: Sequence[str],
+    inventory: Sequence[str],
+    *,
+    check: bool,
+    diff: bool,
+    json: bool,
+    verbose: int,
+) -> int:
+    from deploy import fleet, report
+    from deploy.converge import Wishes
+    from deploy.remote import whoami
+    from deploy.roles import roles_of
+
+    hosts = prepared(chosen(host, group, inventory))
+    wishes = Wishes(about=whoami("provision"), check=check, diffs=diff)
+    with report.reporter(json=json, verbose=verbose, diff=diff, hosts=[one.name for one in hosts]) as shown:
+        reports = fleet.run(hosts, roles_of, wishes, shown, state=state(), password=password_once())
+        shown.close(reports)
+    return exit_code(reports, check=check)
+
+
+def prepared(hosts: Sequence[Host]) -> list[Host]:
+    """The hosts with the release that each site would get where it has none yet; the same on every host."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from deploy.source import Release, release_of
+
+    now = datetime.now(UTC)
+    known: dict[object, Release] = {}
+    done = []
+    for host in hosts:
+        releases = {}
+        for app in host.apps:
+            if app.state == "present":
+                key = (app.source, app.ref, app.project)
+                known[key] = known.get(key) or release_of(app, state(), now=now)
+                releases[app.name] = known[key]
+        done.append(replace(host, releases=releases))
+    return done
+
+
+def exit_code(reports: Sequence[Report], *, check: bool) -> int:
+    """0 when all is well, 2 when a check found something to do, else what the first failure says."""
+    for report in reports:
+        if report.failure is not None:
+            return report.failure.exit_code_of_run
+    return 2 if check and any(report.plan for report in reports) else 0
