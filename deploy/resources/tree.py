@@ -21,8 +21,6 @@ import json
 import os
 import posixpath
 import stat
-import tarfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,8 +28,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple, cast
 
-from deploy.errors import ApplyError, InputError, LookError
+from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
+from deploy.resources.archive import Member, sha256, stream
 from deploy.shell import Command, Script, join, sh
 
 RECORDS = "/var/lib/barehost/trees"
@@ -49,25 +48,6 @@ EXCLUDE = (
     ".DS_Store",
 )
 """What a folder of code holds and no host needs; matched against each name and each path below the source."""
-
-_BLOCK = 1 << 20
-_PACKED = {
-    ".7z",
-    ".avif",
-    ".br",
-    ".bz2",
-    ".gif",
-    ".gz",
-    ".jpeg",
-    ".jpg",
-    ".mp3",
-    ".mp4",
-    ".ogg",
-    ".pdf",
-    ".png",
-}
-_PACKED |= {".webm", ".webp", ".whl", ".woff", ".woff2", ".xz", ".zip", ".zst"}
-"""Suffixes of content that compression only slows down."""
 
 
 class Entry(NamedTuple):
@@ -214,54 +194,21 @@ def difference(tree: Tree, found: Entries, offer: Mapping[str, str]) -> Differen
 def pack(tree: Tree, change: Difference) -> Iterator[bytes]:
     """A gzip'd tar of what the sync needs: ``new/`` with the content, ``lists/`` with names; memory stays small.
 
-    Deterministic: sorted, no times, no owners. Each stretch of files is compressed unless its suffixes say
-    that it is already (gzip members simply follow one another).
+    Deterministic: sorted, no times, no owners.
     """
-    compress = _Compressor()
-    for name, data in sorted(_lists(tree, change).items()):
-        yield from compress(_member(f"lists/{name}", "f", 0o600, len(data)), packed=False)
-        yield from compress(data + _padding(len(data)), packed=False)
     parents = {parent for name in change.send for parent in _parents(name)}
-    whole = sorted({"", *parents, *change.make, *change.send})
-    for name in whole:
-        entry = tree.entries[name]
-        packed = posixpath.splitext(name)[1].lower() in _PACKED
-        if entry.type == "f":
-            file = tree.source / name
-            size = file.stat().st_size
-            yield from compress(_member(f"new/{name}", "f", entry.mode, size), packed)
-            for block in _content(file, size, entry.content):
-                yield from compress(block, packed)
-            yield from compress(_padding(size), packed)
+    members = [
+        Member(f"lists/{name}", mode=0o600, data=data) for name, data in sorted(_lists(tree, change).items())
+    ]
+    for name in sorted({"", *parents, *change.make, *change.send}):
+        one = tree.entries[name]
+        if one.type == "f":
+            members.append(
+                Member(f"new/{name}", mode=one.mode, source=tree.source / name, sha256=one.content)
+            )
         else:
-            link = entry.content if entry.type == "l" else ""
-            yield from compress(_member(f"new/{name}", entry.type, entry.mode, 0, link), packed=False)
-    yield from compress(bytes(2 * tarfile.BLOCKSIZE), packed=False)
-    yield compress.end()
-
-
-class _Compressor:
-    """Blocks in, gzip out; a new member begins where compression starts or stops to pay."""
-
-    def __init__(self) -> None:
-        self._packed: bool | None = None
-        self._stream = zlib.compressobj(1, wbits=31)
-
-    def __call__(self, block: bytes, packed: bool) -> Iterator[bytes]:
-        if packed is not self._packed:
-            if self._packed is not None:
-                yield self._stream.flush()
-            self._stream = zlib.compressobj(0 if packed else 1, wbits=31)
-            self._packed = packed
-        if out := self._stream.compress(block):
-            yield out
-
-    def end(self) -> bytes:
-        return self._stream.flush()
-
-
-_hashes: dict[tuple[str, int, int, int, int], str] = {}
-"""SHA-256 of source files by (path, size, mtime, ctime, inode), for as long as the process lives."""
+            members.append(Member(f"new/{name}", one.type, one.mode, target=one.content))
+    return stream(members)
 
 
 def _walk(tree: Tree) -> Iterator[tuple[str, Entry]]:
@@ -300,18 +247,7 @@ def _entry(tree: Tree, name: str, found: os.DirEntry[str]) -> Entry:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{found.path} is neither a file, a folder nor a link: exclude it or remove it")
     mode = tree.mode | (tree.mode >> 2 & 0o111 if status.st_mode & stat.S_IXUSR else 0)
-    return Entry("f", mode, tree.owner, tree.group, _hash(found.path, status))
-
-
-def _hash(path: str, status: os.stat_result) -> str:
-    key = (path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    if key not in _hashes:
-        try:
-            with Path(path).open("rb") as file:
-                _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
-    return _hashes[key]
+    return Entry("f", mode, tree.owner, tree.group, sha256(Path(found.path), status))
 
 
 def _trees(resources: Sequence[Resource]) -> list[Tree]:
@@ -476,29 +412,6 @@ def _listed(name: str) -> bytes:
 def _parents(name: str) -> Iterator[str]:
     while name := posixpath.dirname(name):
         yield name
-
-
-def _member(name: str, kind: str, mode: int, size: int, link: str = "") -> bytes:
-    member = tarfile.TarInfo(name)
-    member.type = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE}[kind]
-    member.mode, member.size, member.linkname = mode, size, link
-    return member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % tarfile.BLOCKSIZE)
-
-
-def _content(file: Path, size: int, sha256: str) -> Iterator[bytes]:
-    """The file's bytes; raises ApplyError when they are not those that were planned."""
-    digest, left = hashlib.sha256(), size
-    with file.open("rb") as stream:
-        while left and (block := stream.read(min(_BLOCK, left))):
-            digest.update(block)
-            left -= len(block)
-            yield block
-    if digest.hexdigest() != sha256:
-        raise ApplyError(f"{file} changed while it was being sent; run again")
 
 
 _LISTING = r"""
