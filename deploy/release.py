@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from deploy.errors import LookError
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.shell import KEY, Command, Script, keyed, sh
+from deploy.shell import KEY, Command, Script, join, keyed, sh
 
 RECORDS = "/var/lib/barehost/apps"
 
@@ -372,7 +372,9 @@ drained "/run/$app/$old/gunicorn.sock" @{drain}
 systemctl stop "$app@$old.service"
 """
 
-_LEFT_OVER = _UNITS + r"""
+_LEFT_OVER = (
+    _UNITS
+    + r"""
 for unit in $(units "$app" --all) \
   /etc/systemd/system/multi-user.target.wants/"$app"@*.service; do
   unit=${unit##*/}; n=${unit#"$app"@}; n=${n%.service}
@@ -383,6 +385,7 @@ for unit in $(units "$app" --all) \
 done
 :
 """
+)
 
 _PRUNE = r"""
 old=$(cat "$RUN/$app.old")
@@ -391,4 +394,95 @@ for folder in "$root"/activations/*; do
   [ "$one" = "$n" ] || [ "$one" = "$old" ] || rm -rf "$folder"
 done
 :
+"""
+
+
+@dataclass(frozen=True)
+class Leaving(Resource):
+    """The site ``app`` is not wanted here: its instances stop, its code, venvs and activations go.
+
+    purge: its shared data and its account go as well; without it they stay, and a later ``state: present``
+    finds them.
+    """
+
+    phase: ClassVar[Phase] = Phase.LEAVE
+    family: ClassVar[str] = "leaving"
+
+    app: str
+    purge: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"site:{self.app}"
+
+    def expected(self) -> State | None:
+        return None
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        asked = [
+            sh("left @{app} @{purge}", app=one.app, purge="purge" if one.purge else "keep")
+            for one in resources
+            if isinstance(one, Leaving)
+        ]
+        return join([Script(_LEFT), *asked])
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        told = dict(line.split(" ", 1) for line in output.decode(errors="replace").splitlines())
+        if missing := [one.id for one in resources if one.id.partition(":")[2] not in told]:
+            raise LookError(f"the host did not tell what is left of {missing[0]}; look again")
+        states: dict[str, State | None] = {}
+        for one in resources:
+            left = told[one.id.partition(":")[2]]
+            states[one.id] = {"left": left} if left else None
+        return states
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            one = change.resource
+            assert isinstance(one, Leaving)
+            text = _LEAVE + (_PURGE if one.purge else "")
+            yield Command(f"remove the site {one.app}", sh(text, app=one.app, records=RECORDS))
+
+
+_LEFT = r"""
+left() { # app keep|purge: one line with what is there of it
+  root=/srv/$1; found=
+  for part in current releases venvs activations assets; do
+    if [ -e "$root/$part" ] || [ -L "$root/$part" ]; then found="$found $part"; fi
+  done
+  if [ "$2" = purge ]; then
+    [ ! -e "$root" ] || found="$found $root"
+    ! getent passwd "$1" >/dev/null || found="$found account"
+  fi
+  printf '%s %s\n' "$1" "${found# }"
+}
+"""
+
+_LEAVE = (
+    _UNITS
+    + r"""
+app=@{app}; root=/srv/$app
+for unit in $(units "$app" --all) /etc/systemd/system/multi-user.target.wants/"$app"@*.service; do
+  unit=${unit##*/}
+  [ "$unit" = "$app@*.service" ] && continue
+  systemctl disable -q "$unit" 2>/dev/null
+  systemctl stop "$unit" || exit
+  systemctl reset-failed "$unit" 2>/dev/null
+done
+for release in "$root"/releases/*; do
+  record=$(printf %s "$release" | sha256sum)
+  rm -rf "/var/lib/barehost/trees/${record%% *}"
+done
+rm -rf "$root/current" "$root/activations" "$root/releases" "$root/venvs" "$root/assets" @{records}/"$app"
+"""
+)
+"""By now Nginx no longer knows the site: its configuration went in the files phase of the same apply."""
+
+_PURGE = r"""
+rm -rf "$root"
+! getent passwd "$app" >/dev/null || userdel "$app"
+! getent group "$app" >/dev/null || groupdel "$app"
 """

@@ -28,10 +28,14 @@ def _role(host: Host, name: str) -> Role:
     elif word in ours:
         module = importlib.import_module(f"{__name__}.{word}")
     else:
-        raise InputError(f"{host.name}: there is no role {name!r}, in {own.parent} or ours{nearest(name, ours)}")
+        raise InputError(
+            f"{host.name}: there is no role {name!r}, in {own.parent} or ours{nearest(name, ours)}"
+        )
     role = getattr(module, word, None)
     if not callable(role):
-        raise InputError(f"{module.__file__}: a role's file defines a function of its name, {word}(host, facts)")
+        raise InputError(
+            f"{module.__file__}: a role's file defines a function of its name, {word}(host, facts)"
+        )
     return role  # type: ignore[no-any-return]
 
 

@@ -14,25 +14,27 @@ from deploy.resources.path import File, Template
 def gunicorn(host: Host, facts: Facts) -> Iterator[Resource]:
     """The unit ``<app>@.service`` of each site; which instance of it runs is for the activation to say."""
     for app in host.apps:
-        path = f"/etc/systemd/system/{app.name}@.service"
         if app.state == "present":
-            yield Template(path, "app@.service.j2", host=host, app=app)
+            yield unit(host, app)
         else:
-            yield File(path, state="absent")
+            yield File(f"/etc/systemd/system/{app.name}@.service", state="absent")
 
 
-def config(host: Host, app: App, facts: Facts, path: str) -> Template:
-    """Gunicorn's own configuration of one activation, at ``path``; its unit tells it where to listen."""
+def unit(host: Host, app: App) -> Template:
+    """The template unit that every activation of the site is an instance of."""
+    return Template(f"/etc/systemd/system/{app.name}@.service", "app@.service.j2", host=host, app=app)
+
+
+def config(host: Host, app: App, facts: Facts) -> str:
+    """Gunicorn's own configuration; the same for every activation, which finds its socket in its environment."""
     return Template(
-        path,
+        f"{app.root}/gunicorn.conf.py",
         "gunicorn.conf.py.j2",
-        group=app.user,
-        mode=0o640,
         host=host,
         app=app,
         workers=workers(app, facts.cores or 1),
         threads=app.threads if app.worker_class == "gthread" else 1,
-    )
+    ).text
 
 
 def workers(app: App, cores: int) -> int:

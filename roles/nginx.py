@@ -26,8 +26,8 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
     yield User("www-data", group="www-data", home="/var/www", groups=tuple(app.user for app in apps))
 
     yield Directory("/var/www/acme")
-    yield Directory("/var/www/barehost")
-    yield Template("/var/www/barehost/unavailable.html", "unavailable.html.j2", host=host)
+    yield Directory("/var/www/.barehost")
+    yield Template("/var/www/.barehost/unavailable.html", "unavailable.html.j2", host=host)
 
     if facts.nginx is None and any(app.tls for app in apps):
         yield Deferred(what="Nginx's sites: how TLS is written depends on its version", after="package:nginx")
@@ -35,7 +35,9 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
 
     config = [
         Template("/etc/nginx/nginx.conf", "nginx.conf.j2", host=host, hashed=HASHED),
-        Template("/etc/nginx/conf.d/00-default.conf", "nginx-default.conf.j2", host=host, **default(apps, facts)),
+        Template(
+            "/etc/nginx/conf.d/00-default.conf", "nginx-default.conf.j2", host=host, **default(apps, facts)
+        ),
         *(site(host, app, facts) for app in host.apps),
         Link("/etc/nginx/sites-enabled/default", state="absent"),
     ]
@@ -44,7 +46,9 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
     yield from config
 
     yield Directory("/etc/systemd/system/nginx.service.d")
-    yield (limits := Template("/etc/systemd/system/nginx.service.d/barehost.conf", "nginx.service.j2", host=host))
+    yield (
+        limits := Template("/etc/systemd/system/nginx.service.d/barehost.conf", "nginx.service.j2", host=host)
+    )
 
     yield Unit(
         "nginx.service",
@@ -60,7 +64,9 @@ def site(host: Host, app: App, facts: Facts) -> File:
     path = f"/etc/nginx/conf.d/{app.name}.conf"
     if app.state == "absent":
         return File(path, state="absent")
-    return Template(path, "nginx-site.conf.j2", host=host, app=app, hidden_below=hidden_below, **dialect(facts))
+    return Template(
+        path, "nginx-site.conf.j2", host=host, app=app, hidden_below=hidden_below, **dialect(facts)
+    )
 
 
 def default(apps: Sequence[App], facts: Facts) -> dict[str, object]:

@@ -120,6 +120,11 @@ class File(Pathlike):
         return Blob.of(self.body.encode() if isinstance(self.body, str) else self.body)
 
     @property
+    def text(self) -> str:
+        """The content as text."""
+        return self.body if isinstance(self.body, str) else self.body.decode()
+
+    @property
     def digest(self) -> str:
         """What the content is compared by: SHA-256, keyed when it is secret."""
         return keyed(self.blob.data or b"") if self.secret else self.blob.sha256

@@ -34,6 +34,9 @@ PIP_KEYS = (
     "timeout",
     "default-timeout",
 )
+PIP_FILES = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf"]
+"""Where pip looks, the later ones winning; after them comes the file that PIP_CONFIG_FILE names."""
+APT = Path("/etc/apt")
 RECIPE = 1
 """Part of every image's name; raise it when what is done to an image changes."""
 
@@ -100,17 +103,14 @@ def sources(suite: str) -> str:
     for path in _source_files():
         text = path.read_text()
         found += _deb822(text) if path.suffix == ".sources" else _one_line(text)
-    codename = _codename()
-    named = (
-        re.compile(rf"(?:{re.escape(codename)}|stable|oldstable|testing)(-updates|-security)?")
-        if codename
-        else None
+    here = codename()
+    own = re.compile(
+        rf"(?:{re.escape(here)}|stable|oldstable|testing)(-updates|-security)?" if here else "(?!)"
     )
     lines: list[str] = []
     for entry in found:
         uri, name, *components = entry.split()
-        match = named.fullmatch(name) if named else None
-        if match and "main" in components:
+        if (match := own.fullmatch(name)) and "main" in components:
             lines.append(f"deb {uri} {suite}{match[1] or ''} main")
     if not any(line.split()[2] == suite for line in lines):
         lines = [line.format(suite=suite) for line in PUBLIC]
@@ -118,16 +118,15 @@ def sources(suite: str) -> str:
 
 
 def _source_files() -> list[Path]:
-    etc = Path("/etc/apt")
-    parts = sorted((etc / "sources.list.d").glob("*"))
+    parts = sorted((APT / "sources.list.d").glob("*"))
     return [
         path
-        for path in (etc / "sources.list", *parts)
+        for path in (APT / "sources.list", *parts)
         if path.is_file() and path.suffix in (".list", ".sources")
     ]
 
 
-def _codename() -> str | None:
+def codename() -> str | None:
     """This machine's Debian release; None on any other system."""
     values = dict(
         line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
@@ -181,10 +180,8 @@ def pip_settings() -> str:
 
 def _pip_values() -> dict[str, str]:
     """pip's settings on this machine by key, read where pip reads them: its files, then the environment."""
-    home = Path.home()
-    files = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
     parser = configparser.ConfigParser(interpolation=None, strict=False)
-    parser.read([*map(str, files), os.environ.get("PIP_CONFIG_FILE", os.devnull)])
+    parser.read([*map(os.path.expanduser, PIP_FILES), os.environ.get("PIP_CONFIG_FILE", os.devnull)])
     found = dict(parser["global"]) if parser.has_section("global") else {}
     found |= {
         name.removeprefix("PIP_").lower().replace("_", "-"): value

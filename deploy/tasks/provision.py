@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deploy.inventory import Host
 
 
-@task()
+@task(help={"purge": "of sites with state: absent, remove the shared data and the account too"})
 def provision(
     context: Context,
     host: Sequence[str] = (),
@@ -23,10 +23,11 @@ def provision(
     check: bool = False,
     diff: bool = False,
     json: bool = False,
+    purge: bool = False,
     v: int = 0,
 ) -> int:
     """Make hosts what the inventory says: a bare one becomes a served site, a converged one costs one look."""
-    return _converge(host, group, inventory, check=check, diff=diff, json=json, verbose=v)
+    return _converge(host, group, inventory, check=check, diff=diff, json=json, verbose=v, purge=purge)
 
 
 @task()
@@ -82,13 +83,14 @@ def _converge(
     diff: bool,
     json: bool,
     verbose: int,
+    purge: bool = False,
 ) -> int:
     from deploy import fleet, report
     from deploy.converge import Wishes
     from deploy.remote import whoami
     from deploy.roles import roles_of
 
-    hosts = prepared(chosen(host, group, inventory))
+    hosts = prepared(chosen(host, group, inventory), purge=purge)
     wishes = Wishes(about=whoami("provision"), check=check, diffs=diff)
     with report.reporter(json=json, verbose=verbose, diff=diff, hosts=[one.name for one in hosts]) as shown:
         reports = fleet.run(hosts, roles_of, wishes, shown, state=state(), password=password_once())
@@ -96,7 +98,7 @@ def _converge(
     return exit_code(reports, check=check)
 
 
-def prepared(hosts: Sequence[Host]) -> list[Host]:
+def prepared(hosts: Sequence[Host], *, purge: bool = False) -> list[Host]:
     """The hosts with the release that each site would get where it has none yet; the same on every host."""
     from dataclasses import replace
     from datetime import UTC, datetime
@@ -113,7 +115,7 @@ def prepared(hosts: Sequence[Host]) -> list[Host]:
                 key = (app.source, app.ref, app.project)
                 known[key] = known.get(key) or release_of(app, state(), now=now)
                 releases[app.name] = known[key]
-        done.append(replace(host, releases=releases))
+        done.append(replace(host, releases=releases, purge=purge))
     return done
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from deploy.shell import Secret
 from deploy.transport import hostkeys, route
-from deploy.transport.hostkeys import PINS, HostKey
+from deploy.transport.hostkeys import HostKey
 from deploy.transport.session import Reply, Session
 
 if TYPE_CHECKING:
@@ -74,4 +74,4 @@ def trust(host: Host, keys: Sequence[HostKey], *, replace: bool = False) -> list
 
     A key that differs from a pinned one is a HostError unless ``replace``.
     """
-    return hostkeys.pin(host.project / PINS, keys, replace=replace)
+    return hostkeys.pin(hostkeys.pins(host.project), keys, replace=replace)

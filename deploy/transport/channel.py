@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from paramiko import Channel
+from paramiko.ssh_exception import SSHException
+
 from deploy.errors import HostError
 from deploy.shell import Script, Secret, sh
 from deploy.transport import frames, refusals
@@ -17,12 +20,12 @@ from deploy.transport.link import Link
 from deploy.transport.session import Reply
 
 if TYPE_CHECKING:
-    from paramiko import Channel
-
     from deploy.inventory import Host
 
-BLOCK = 64 << 10
-"""Bytes given to the channel at once; one large buffer would be copied again for each packet."""
+BLOCK = 32 << 10
+"""Bytes given to the channel at once: one packet of OpenSSH; what is longer is copied again for each packet."""
+_MOST = 1 << 20
+"""Bytes taken from the channel at once, if that many are there."""
 _GRACE = 15.0
 """Seconds a reply may be late after the host should have ended the script itself."""
 _TAIL = 4096
@@ -42,8 +45,7 @@ class LoopSession:
         self._user, self._link = user, link
         self._lock = threading.RLock()
         self._tail = b""
-        self._channel: Channel = link.transport.open_session(timeout=host.connect_timeout)
-        self._channel.set_combine_stderr(True)
+        self._channel = self._open()
         self._nonce, self._spare = self._start(password)
 
     def run(self, script: Script, *, timeout: float, compress: bool = False) -> Reply:
@@ -97,11 +99,24 @@ class LoopSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def _open(self) -> Channel:
+        try:
+            channel = self._link.transport.open_session(timeout=self.host.connect_timeout)
+        except (SSHException, EOFError, OSError) as error:
+            raise refusals.no_channel(self.host.name, self._user, error) from error
+        # sudo's prompt and what a login shell complains about come in order with everything else; the
+        # stderr of scripts comes in their replies
+        channel.set_combine_stderr(True)
+        return channel
+
     def _start(self, password: Password) -> tuple[str, bytes]:
         """Start the loop, as root; the nonce it made, and what followed it."""
         sudo = self.host.sudo and self._user != "root"
         prompt = f"barehost-{secrets.token_hex(8)}:"
-        self._channel.exec_command(command(prompt if sudo else None))
+        try:
+            self._channel.exec_command(command(prompt if sudo else None))
+        except (SSHException, EOFError, OSError) as error:
+            raise refusals.no_channel(self.host.name, self._user, error) from error
         deadline = time.monotonic() + max(self.host.connect_timeout, 10) + _GRACE
         heard, prompts = b"", 0
         while (found := frames.ready(heard)) is None:
@@ -123,7 +138,7 @@ class LoopSession:
         secret = password()
         if secret is None:
             raise refusals.no_password(self.host.name, self._user)
-        self._channel.sendall(secret.reveal().encode() + b"\n")
+        self._send(secret.reveal().encode() + b"\n", "sudo was given the password")
 
     def _ask(self, script: Script, timeout: float, compress: bool) -> frames.Incoming:
         payload = frames.squeeze(script.encode()) if compress else script.encode()
@@ -185,7 +200,7 @@ class LoopSession:
     def _receive(self, deadline: float | None) -> bytes:
         """What comes next; empty at the end of the session. TimeoutError when the deadline passes first."""
         self._channel.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
-        data: bytes = self._channel.recv(BLOCK)
+        data: bytes = self._channel.recv(_MOST)
         self.received += len(data)
         self._tail = (self._tail + data)[-_TAIL:]
         return data

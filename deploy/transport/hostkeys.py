@@ -16,8 +16,10 @@ from pathlib import Path
 
 from deploy.errors import HostError
 
-PINS = Path(".barehost/known_hosts")
-"""The project's own known_hosts file, below the project folder; the only one this tool ever writes."""
+
+def pins(project: Path) -> Path:
+    """The project's own known_hosts file, in its state folder; the only one this tool ever writes."""
+    return Path(os.environ.get("BAREHOST_STATE") or project / ".barehost").absolute() / "known_hosts"
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,21 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fabric import Config, Connection
+from paramiko import Agent, PKey, SSHConfig, Transport
+from paramiko.ssh_exception import (
+    AuthenticationException,
+    IncompatiblePeer,
+    PasswordRequiredException,
+    SSHException,
+)
 
 from deploy.errors import HostError
 from deploy.transport import hostkeys, refusals
 from deploy.transport.hostkeys import HostKey, Known
 from deploy.transport.route import IDENTITIES, Hop
-
-if TYPE_CHECKING:
-    from fabric import Connection
-    from paramiko import Agent, PKey, Transport
 
 SILENCE = 20.0
 """Seconds without a byte from the other side, keepalives unanswered, after which it counts as dead."""
@@ -172,8 +177,6 @@ def fetch(host: str, hops: tuple[Hop, ...]) -> list[HostKey]:
 
 
 def _keys(host: str, hop: Hop, before: Link | None) -> list[HostKey]:
-    from paramiko.ssh_exception import IncompatiblePeer
-
     keys: dict[bytes, HostKey] = {}
     for kind in _KINDS:
         wire = Wire(_carrier(host, hop, before))
@@ -240,8 +243,6 @@ def _tcp(where: str, hop: Hop) -> socket.socket:
 
 def _transport(wire: Wire, kinds: tuple[str, ...], *, only: bool = False) -> Transport:
     """paramiko's transport with our order of algorithms; ``kinds`` of host key first, or nothing else."""
-    from paramiko import Transport
-
     transport = Transport(wire, default_window_size=_WINDOW)  # type: ignore[arg-type]
     options = transport.get_security_options()
     options.ciphers = _first(_CIPHERS, options.ciphers)
@@ -264,9 +265,6 @@ def _algorithms(kind: str) -> tuple[str, ...]:
 
 
 def _login(where: str, host: str, hop: Hop, wire: Wire) -> Connection:
-    from fabric import Config, Connection
-    from paramiko import SSHConfig
-
     known = hostkeys.read(hop.known_hosts)
     login = Login(where, hop)
     connection = Connection(
@@ -317,8 +315,6 @@ class Login:
 
     def authenticate(self, transport: Transport) -> None:
         """Try one key after the other; HostError says who, and which keys, when none was accepted."""
-        from paramiko.ssh_exception import AuthenticationException, SSHException
-
         agent = _Agent()
         try:
             for label, key in self._keys(agent):
@@ -351,7 +347,7 @@ class Login:
         if self._hop.agent:
             for key in agent.held():
                 yield f"{getattr(key, 'comment', '') or 'a key'} (agent)", key
-        if not self._hop.keys:
+        if self._hop.usual:
             for name in IDENTITIES:
                 path = Path("~/.ssh").expanduser() / name
                 key = self._load(path, agent, named=False) if path.exists() else None
@@ -360,9 +356,6 @@ class Login:
 
     def _load(self, path: Path, agent: _Agent, *, named: bool) -> PKey | None:
         """The private key in a file, or the agent's for it when the file is encrypted; None: cannot be used."""
-        from paramiko import PKey
-        from paramiko.ssh_exception import PasswordRequiredException
-
         try:
             if path.stat().st_mode & 0o077:
                 raise refusals.open_key(self._where, path)
@@ -393,9 +386,6 @@ class _Agent:
         self._agent: Agent | None = None
 
     def held(self) -> tuple[PKey, ...]:
-        from paramiko import Agent
-        from paramiko.ssh_exception import SSHException
-
         if self._agent is None:
             try:
                 self._agent = Agent()

@@ -142,6 +142,14 @@ def start(where: str, user: str, output: str, *, sudo: bool, asked: bool) -> Hos
     )
 
 
+def no_channel(where: str, user: str, error: Exception) -> HostError:
+    """Logged in, but sshd gives no session."""
+    return HostError(
+        f"{where}: {user} may log in but not run commands there ({_said(error)}); see MaxSessions and ForceCommand "
+        "in its sshd_config"
+    )
+
+
 def slow_start(where: str, user: str, *, sudo: bool) -> HostError:
     """Logged in, but neither a prompt nor the loop showed up."""
     what = "sudo did not start a shell" if sudo else "no shell started"
@@ -161,8 +169,8 @@ def wrong_password(where: str, user: str) -> HostError:
 def no_password(where: str, user: str) -> HostError:
     """sudo asked, and nobody has an answer."""
     return HostError(
-        f"{where}: sudo asks for the password of {user} and none is given; set ansible_become_password, "
-        "or BAREHOST_BECOME_PASSWORD in the environment"
+        f"{where}: sudo asks for the password of {user} and none is given; set ansible_become_password "
+        "({env: NAME} reads it from the environment), or run this where somebody can be asked"
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.errors import HostError
-from deploy.transport.hostkeys import PINS, pin_name
+from deploy.transport.hostkeys import pin_name, pins
 
 if TYPE_CHECKING:
     from deploy.inventory import Host
@@ -31,8 +31,8 @@ _DEPTH = 8
 class Hop:
     """One ssh login on the way to a host; the last hop is the host itself.
 
-    keys: private keys that somebody named, in order; without any, the usual ones in ~/.ssh are tried.
-    agent: whether keys of the agent may be tried that nobody named.
+    keys: private keys that somebody named, in order. agent: whether the agent's keys may be tried after them.
+    usual: whether ~/.ssh/id_ed25519 and its like are tried at last.
     pin: the name its key has in known_hosts files; known_hosts: those files, the first that knows it decides.
     command: a program that carries the connection instead of TCP (ProxyCommand); None: TCP.
     timeout: seconds for each of connecting, the banner and logging in.
@@ -43,6 +43,7 @@ class Hop:
     user: str
     keys: tuple[Path, ...]
     agent: bool
+    usual: bool
     pin: str
     known_hosts: tuple[Path, ...]
     command: str | None
@@ -61,16 +62,8 @@ def route(host: Host, lookup: Lookup) -> tuple[Hop, ...]:
     config = lookup(address)
     jump = host.jump if host.jump is not None else _jumps(config)
     command = None if jump or host.jump is not None else _command(config)
-    files = (host.project / PINS, *((host.known_hosts,) if host.known_hosts else ()))
-    last = _hop(
-        config,
-        port=host.port,
-        user=host.user,
-        key=host.key,
-        command=command,
-        files=files,
-        timeout=host.connect_timeout,
-    )
+    files = (pins(host.project), *((host.known_hosts,) if host.known_hosts else ()))
+    last = _hop(host, config, port=host.port, user=host.user, command=command, files=files, last=True)
     return (*_before(host, jump, lookup, files, 0), last)
 
 
@@ -139,43 +132,35 @@ def _before(
             raise HostError(f"{host.name}: the jump host {one} is reached through itself in ssh_config")
         hops += _before(host, own, lookup, files, depth + 1)
         command = None if position or own else _command(config)
-        hops.append(
-            _hop(
-                config,
-                port=port,
-                user=user,
-                key=None,
-                command=command,
-                files=files,
-                timeout=host.connect_timeout,
-            )
-        )
+        hops.append(_hop(host, config, port=port, user=user, command=command, files=files, last=False))
     return tuple(hops)
 
 
 def _hop(
+    host: Host,
     config: Mapping[str, Any],
     *,
     port: int | None,
     user: str | None,
-    key: Path | None,
     command: str | None,
     files: tuple[Path, ...],
-    timeout: float,
+    last: bool,
 ) -> Hop:
+    """One login. The key that the inventory names for the host may open its jump hosts as well."""
     address = config["hostname"]
     port = port or int(config.get("port", 22))
-    named = () if key is None else (key,)
+    configured = tuple(Path(one).expanduser() for one in config.get("identityfile", ()))
     return Hop(
         address=address,
         port=port,
         user=user or config.get("user") or getpass.getuser(),
-        keys=(*named, *(Path(one).expanduser() for one in config.get("identityfile", ()))),
+        keys=(*((host.key,) if host.key else ()), *configured),
         agent=config.get("identitiesonly", "no").lower() != "yes",
+        usual=not configured and not (last and host.key),
         pin=config.get("hostkeyalias") or pin_name(address, port),
         known_hosts=(*files, *_users_files(config)),
         command=command,
-        timeout=float(config.get("connecttimeout", timeout)),
+        timeout=float(config.get("connecttimeout", host.connect_timeout)),
     )
 
 
