@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from deploy.app import App
 from deploy.facts import Facts
@@ -33,7 +34,7 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         yield Deferred(what="Nginx's sites: how TLS is written depends on its version", after="package:nginx")
         return
 
-    config = [
+    config: list[File | Link] = [
         Template("/etc/nginx/nginx.conf", "nginx.conf.j2", host=host, hashed=HASHED),
         Template(
             "/etc/nginx/conf.d/00-default.conf", "nginx-default.conf.j2", host=host, **default(apps, facts)
@@ -69,7 +70,7 @@ def site(host: Host, app: App, facts: Facts) -> File:
     )
 
 
-def default(apps: Sequence[App], facts: Facts) -> dict[str, object]:
+def default(apps: Sequence[App], facts: Facts) -> dict[str, Any]:
     """What the template of the default server is given: every port, and how TLS is refused there.
 
     An Nginx before 1.19.4 cannot refuse a handshake: it gets a site's certificate to hang up with.
@@ -84,7 +85,7 @@ def default(apps: Sequence[App], facts: Facts) -> dict[str, object]:
     }
 
 
-def dialect(facts: Facts) -> dict[str, object]:
+def dialect(facts: Facts) -> dict[str, Any]:
     """What every server block needs to know of the host: whether it has IPv6, and how HTTP/2 is written."""
     return {"ipv6": facts.ipv6 is not False, "http2_by_listen": version(facts) < (1, 25, 1)}
 

@@ -256,4 +256,4 @@ _UNIT = sh(
     records=RECORDS,
 )
 
-_ENABLED = {"enabled-runtime": "enabled", "linked": "disabled", "": "disabled"}
+_ENABLED = {"enabled-runtime": "enabled", "static": "enabled", "linked": "disabled", "": "disabled"}
