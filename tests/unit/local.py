@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from deploy.resource import Change, Resource, State, Step, Upload
 from deploy.shell import Command, Script
@@ -17,14 +18,15 @@ PROLOGUE = (
 
 def run(script: Script, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """The script as a host runs it: sh, nothing on stdin, its output kept."""
-    return subprocess.run(
-        ["sh", "-c", PROLOGUE + script],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env={**os.environ, **environment},
-        timeout=60,
-        check=False,
-    )
+    with TemporaryDirectory() as scratch:
+        return subprocess.run(
+            ["sh", "-c", PROLOGUE + script],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, "SCRATCH": scratch, **environment},
+            timeout=60,
+            check=False,
+        )
 
 
 def look(*resources: Resource) -> Mapping[str, State | None]:
