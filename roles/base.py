@@ -49,6 +49,6 @@ def named(hostname: str) -> Run:
         sh("printf '127.0.1.1 %s\\n' @{hostname} >> /etc/hosts", hostname=hostname),
         unless=sh(
             "grep -Eq -- @{entry} /etc/hosts",
-            entry=rf"^[0-9a-fA-F][^#]*[[:space:]]{re.escape(hostname)}([[:space:]#]|$)",
+            entry=rf"^[0-9a-fA-F:][^#]*[[:space:]]{re.escape(hostname)}([[:space:]#]|$)",
         ),
     )

@@ -85,7 +85,7 @@ class Sysctl(Resource):
 _PROBE = r"""for path in @{paths}; do
   value=-; access=r
   if [ -e "$path" ]; then
-    read -r value < "$path" || exit
+    value=$(cat "$path") || exit  # not read: dash reads byte by byte, and a number there ends after the first
     [ ! -w "$path" ] || access=w
   fi
   printf '%s %s %s\n' "$path" "$access" "$value"

@@ -18,7 +18,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from front import Front, activation, inside, lay, serving, site, switch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -32,6 +31,7 @@ from deploy.render import render
 from deploy.roles.gunicorn import config, gunicorn
 from deploy.roles.nginx import nginx, proof
 from deploy.roles.static import hidden_below
+from tests.unit.front import Front, activation, inside, lay, serving, site, switch
 
 BOOKWORM = Facts(nginx="1.22.1", cores=2, ipv6=True)
 HELLO: dict[str, Any] = {
