@@ -32,6 +32,7 @@ __all__ = [
     "reboot",
     "reset",
     "running",
+    "space",
     "start",
     "stop",
     "thaw",
@@ -258,8 +259,9 @@ def _start(record: Record) -> StagingHost:
     container.start(record)
     state = container.booted(record)
     record = changed(record, made=True)
-    record.save()
-    _announce(record.space)
+    with machine.locked(_listing(record.space)):
+        record.save()
+        listing.write(record.space)
     return changed(_host(record), state=state)
 
 
@@ -268,8 +270,10 @@ def _clear(record: Record) -> None:
     container.end(record)
     container.unmount(record)
     network.detach(record)
-    record.forget()
-    _announce(record.space)
+    with machine.locked(_listing(record.space)):
+        record.forget()
+        listing.write(record.space)
+    shutil.rmtree(record.folder, ignore_errors=True)
     _tidy(record.space)
 
 
@@ -300,10 +304,9 @@ def _sweep() -> None:
         shutil.rmtree(place.folder, ignore_errors=True)
 
 
-def _announce(place: Space) -> None:
-    if place.state.exists():
-        with machine.locked(f"barehost-{place.key}-listing"):
-            listing.write(place)
+def _listing(place: Space) -> str:
+    """The lock under which the project's list of hosts is read as a whole and written."""
+    return f"barehost-{place.key}-listing"
 
 
 def _same(present: Record, wanted: Record) -> None:

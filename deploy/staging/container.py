@@ -17,11 +17,14 @@ from deploy.staging.network import NAMESPACES
 from deploy.staging.record import Record
 
 SUPERVISE = """
-while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done
-shift
-while :; do "$@"; [ $? -eq 133 ] || exit 0; done
+while :; do
+    ( while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@" )
+    [ $? -eq 133 ] || exit 0
+done
 """
-"""Starts the host again when it asked for a reboot, which systemd-nspawn tells by exiting with 133."""
+"""Starts the host in its cgroups, and again when it asked for a reboot: systemd-nspawn exits with 133 then."""
+SYSTEMD = Path("/run/systemd/system")
+"""Exists where this machine's own first process is systemd."""
 NOTES = Path("/run/systemd/nspawn")
 START_SECONDS = 10.0
 BOOT_SECONDS = 90.0
@@ -64,6 +67,9 @@ def _remove_notes(record: Record) -> None:
 def start(record: Record) -> None:
     """Start the host's systemd, detached from this process; returns at once."""
     nspawn = [
+        # /proc/sys/net is the host's own and may be written; the rest of /proc/sys is this machine's
+        "env",
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
         "systemd-nspawn",
         "--quiet",
         f"--directory={record.root}",
@@ -79,15 +85,31 @@ def start(record: Record) -> None:
         "--capability=CAP_NET_ADMIN",
         f"--network-namespace-path={NAMESPACES / record.unique}",
     ]
-    legacy = Path("/sys/fs/cgroup/systemd").is_dir()
-    if legacy:
-        # systemd 256 and later refuses cgroup v1 unless it is told so
-        nspawn += ["--setenv=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
-    if Path("/run/systemd/system").is_dir():
-        unit = ["--collect", "--quiet", f"--unit={record.unique}", "--property=Delegate=yes"]
-        unit += [f"--property=StandardOutput=append:{record.log}", "--property=StandardError=inherit"]
-        run(["systemd-run", *unit, "sh", "-c", SUPERVISE, "sh", "--", *nspawn])
-        return
+    if Path("/sys/fs/cgroup/systemd").is_dir():
+        # systemd 256 and later refuses cgroup v1 unless its own command line says this
+        nspawn.append("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")
+    if SYSTEMD.is_dir():
+        _start_unit(record, nspawn)
+    else:
+        _start_process(record, nspawn)
+
+
+def _start_unit(record: Record, nspawn: list[str]) -> None:
+    """As a transient unit: systemd gives the host its cgroup and starts it again for a reboot."""
+    properties = [
+        "Delegate=yes",
+        "KillMode=mixed",
+        "RestartForceExitStatus=133",
+        "SuccessExitStatus=133",
+        f"StandardOutput=append:{record.log}",
+        "StandardError=inherit",
+    ]
+    options = [f"--property={one}" for one in properties]
+    run(["systemd-run", "--collect", "--quiet", f"--unit={record.unique}", *options, *nspawn])
+
+
+def _start_process(record: Record, nspawn: list[str]) -> None:
+    """As a process of its own session, in cgroups of its own, for a machine without systemd."""
     groups = _groups(record)
     for group in groups:
         group.mkdir(exist_ok=True)
@@ -162,7 +184,7 @@ def end(record: Record) -> None:
 
     if not wait(gone, STOP_SECONDS):
         raise StagingError(f"staging host {record.name} does not end: processes {_inside(record)} are left")
-    if Path("/run/systemd/system").is_dir():
+    if SYSTEMD.is_dir():
         run(["systemctl", "stop", record.unique], check=False)
     for group in _groups(record):
         _remove_group(group)

@@ -14,7 +14,7 @@ def write(space: Space) -> None:
     """Write hosts.yml, known_hosts and ssh_config for the project's hosts as they stand; none for no host."""
     hosts = [record for record in space.hosts() if record.made]
     names = ("hosts.yml", "known_hosts", "ssh_config")
-    if not hosts:
+    if not hosts or not space.state.exists():
         for name in names:
             (space.state / name).unlink(missing_ok=True)
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -127,10 +126,8 @@ class Record:
         replace(self.folder / "host.json", json.dumps(asdict(self), indent=1), mode=0o600)
 
     def forget(self) -> None:
-        """Remove its overlay and its record; the record last, so that an interrupted removal is seen."""
-        for name in ("root", "upper", "work", "identity"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the record; from now on nobody lists the host."""
+        (self.folder / "host.json").unlink(missing_ok=True)
 
 
 def read(path: Path) -> Record | None:

@@ -10,9 +10,10 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from booting import Boot, Clone, Freeze, Prepare
+from sites import Project, new_project
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -63,23 +64,6 @@ def _leave_nothing() -> None:
         staging.thaw(image.name)
 
 
-class Boot(Protocol):
-    """Boots one more host under a fresh name; takes what `staging.up` takes, `name` for a name of one's own."""
-
-    def __call__(
-        self,
-        suite: str = ...,
-        *,
-        name: str | None = ...,
-        image: str | None = ...,
-        python: bool = ...,
-        user: str = ...,
-        sudo_password: str | None = ...,
-        port: int = ...,
-        behind: str | None = ...,
-    ) -> StagingHost: ...
-
-
 _numbers = itertools.count(1)
 
 
@@ -109,13 +93,13 @@ def session_bare(state: Path, worker: str) -> Iterator[Boot]:
 
 
 @pytest.fixture
-def clone(bare: Boot) -> Callable[[Image], StagingHost]:
+def clone(bare: Boot) -> Clone:
     """`clone(image)`: a host booted from a frozen image in half a second, gone after the test."""
     return lambda image: bare(image.suite, image=image.name)
 
 
 @pytest.fixture(scope="session")
-def frozen(state: Path) -> Callable[[str, str, Callable[[StagingHost], None]], Image]:
+def frozen(state: Path) -> Freeze:
     """`frozen("stack-bookworm", "bookworm", prepare)`: boot, prepare and freeze once a run; later calls, and
     other workers, get the same image.
 
@@ -126,7 +110,7 @@ def frozen(state: Path) -> Callable[[str, str, Callable[[StagingHost], None]], I
             return frozen("served", "bookworm", lambda host: provision(host))
     """
 
-    def make(name: str, suite: str, prepare: Callable[[StagingHost], None]) -> Image:
+    def make(name: str, suite: str, prepare: Prepare) -> Image:
         with locked(f"frozen-{staging.space().key}-{name}", seconds=900):
             present = {image.name: image for image in staging.images()}
             if name in present:
@@ -139,3 +123,24 @@ def frozen(state: Path) -> Callable[[str, str, Callable[[StagingHost], None]], I
                 staging.down(host.name)
 
     return make
+
+
+@pytest.fixture
+def project(tmp_path: Path, state: Path) -> Project:
+    """A user's project with the example site in it, and no inventory yet."""
+    return new_project(tmp_path / "project", state)
+
+
+@pytest.fixture(scope="session")
+def served(frozen: Freeze, state: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Image]:
+    """`served("trixie")`: the image of a host that the command line has provisioned with the example site."""
+
+    def image(suite: str) -> Image:
+        def provision(host: StagingHost) -> None:
+            own = new_project(tmp_path_factory.mktemp("maker") / "project", state)
+            own.serve(host)
+            own.provision("--host", host.name)
+
+        return frozen(f"served-{suite}", suite, provision)
+
+    return image

@@ -9,17 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Boot
+from booting import Boot, Clone, Freeze
 
 from deploy import staging
 from deploy.errors import StagingError
-from deploy.staging import Image, StagingHost
+from deploy.staging import StagingHost
 
 
 def ssh(host: StagingHost, command: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -193,7 +192,7 @@ def test_a_sudo_user_without_a_password_just_becomes_root(bare: Boot) -> None:
 
 
 def test_clones_of_an_image_keep_its_files_and_have_an_identity_of_their_own(
-    frozen: Callable[[str, str, Callable[[StagingHost], None]], Image], clone: Callable[[Image], StagingHost]
+    frozen: Freeze, clone: Clone
 ) -> None:
     def prepare(host: StagingHost) -> None:
         assert ssh(host, "echo made > /srv/made; rm /etc/motd; systemctl mask console-getty").returncode == 0
