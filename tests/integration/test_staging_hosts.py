@@ -127,6 +127,24 @@ def test_what_was_written_outlives_a_kill_and_a_reboot_and_not_a_reset(bare: Boo
     assert (fresh.address, pin(fresh)) == (host.address, pinned)
 
 
+def test_a_host_outlives_a_restart_of_this_machine(bare: Boot) -> None:
+    host = bare()
+    ssh(host, "echo kept > /root/note")
+    staging.kill(host.name)
+    record = staging.space().host(host.name)
+    assert record is not None
+    subprocess.run(["ip", "netns", "delete", record.unique], check=True)
+    subprocess.run(["umount", host.root], check=True)
+    assert [one.state for one in staging.hosts() if one.name == host.name] == ["stopped"]
+    assert ssh(bare(name=host.name), "cat /root/note").stdout == "kept\n"
+
+
+def test_two_runs_that_bring_up_one_name_get_one_host(bare: Boot) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        hosts = list(pool.map(lambda _: bare(name="shared"), range(3)))
+    assert len({host.pid for host in hosts}) == 1
+
+
 def test_a_host_that_reboots_itself_comes_back(bare: Boot) -> None:
     host = bare()
     before = ssh(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1").stdout
