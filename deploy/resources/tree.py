@@ -2,8 +2,9 @@
 
 A host is compared with what it recorded itself after the last sync: one line an entry of (type, mode, owner,
 group, size, mtime, ctime, inode, name, link target), and the SHA-256 of every file. A look that finds the
-same lines says "same" and nothing else (5,000 files: 37 ms, linear); else it sends the lines, and hashes the
-files whose line changed. Times of the source are never compared: a fresh clone has others.
+same lines says "same" and nothing else (5,000 files: 27 to 40 ms, linear; with the names of owners instead of
+their numbers it was 135); else it sends the lines, and hashes the files whose line changed (85 ms). Times of
+the source are never compared: a fresh clone has others.
 
 A new folder is filled beside its place and renamed as a whole, so one that is there is complete. In one that
 exists, each changed file is renamed into place, then what is unwanted goes, then the lines are recorded: only
@@ -115,7 +116,8 @@ class Tree(Resource):
     def manifest(self) -> str:
         """SHA-256 of everything that is compared."""
         lists = _lists(self, Difference())
-        return hashlib.sha256(lists["shape"] + lists["sums"]).hexdigest()
+        owner = f"{self.owner}:{self.group}\0".encode()
+        return hashlib.sha256(owner + lists["shape"] + lists["sums"]).hexdigest()
 
     def expected(self) -> State | None:
         return {"manifest": self.manifest, "intact": True}
@@ -261,7 +263,7 @@ def record_of(path: str) -> str:
 
 def _look(tree: Tree, index: int) -> Script:
     return sh(
-        "look @{index} @{path} @{record} @{manifest} @{kind} @{base} @{base_record} @{prune} || exit",
+        "look @{index} @{path} @{record} @{manifest} @{kind} @{base} @{base_record} @{owner} @{group} @{prune} || exit",
         index=index,
         path=tree.path,
         record=record_of(tree.path),
@@ -269,6 +271,8 @@ def _look(tree: Tree, index: int) -> Script:
         kind="all" if tree.delete else "own",
         base=tree.base or "",
         base_record=record_of(tree.base) if tree.base else "",
+        owner=tree.owner,
+        group=tree.group,
         prune=_prune(tree),
     )
 
@@ -303,13 +307,18 @@ def _state(tree: Tree, answer: Sequence[str]) -> State | None:
     if word == "absent":
         offer = _sums(one[1:] for one in rest if one.startswith("B"))
         return {"manifest": "", "intact": False, "offer": json.dumps(offer)} if offer else None
-    recorded = word.removeprefix("differs ")
+    _, recorded, uid, gid = word.split(" ")
     if recorded == tree.manifest:
         sums = {name: entry.content for name, entry in tree.entries.items() if entry.type == "f"}
     else:
         sums = _sums(one[1:] for one in rest if one.startswith("S"))
     sums |= _sums(one[1:] for one in rest if one.startswith("F"))
     found = dict(_found(one[1:], sums) for one in rest if one.startswith("L"))
+    names = {uid: tree.owner}, {gid: tree.group}
+    found = {
+        name: one._replace(owner=names[0].get(one.owner, one.owner), group=names[1].get(one.group, one.group))
+        for name, one in found.items()
+    }
     if difference(tree, found, {}) != Difference():
         return {"manifest": recorded, "intact": False, "found": json.dumps(found)}
     return {"manifest": tree.manifest, "intact": True}
@@ -356,6 +365,8 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
             manifest=tree.manifest,
             dir_mode=_octal(tree.dir_mode),
             owner=f"{tree.owner}:{tree.group}",
+            user=tree.owner,
+            group=tree.group,
             base=tree.base or "",
             kind="all" if tree.delete else "own",
             prune=_prune(tree),
@@ -398,11 +409,10 @@ def _octal(mode: int) -> str:
 
 
 def _shape(named: tuple[str, Entry]) -> bytes:
-    """A line of the listing without size, times and inode."""
+    """A line of the listing without owner, size, times and inode."""
     name, entry = named
     target = entry.content if entry.type == "l" else ""
-    head = f"{entry.type} {entry.mode:o} {entry.owner} {entry.group}/"
-    return head.encode() + _listed(name)[:-1] + os.fsencode(f"//{target}\0")
+    return f"{entry.type} {entry.mode:o}/".encode() + _listed(name)[:-1] + os.fsencode(f"//{target}\0")
 
 
 def _listed(name: str) -> bytes:
@@ -422,12 +432,20 @@ export LC_ALL=C
 listing() {
   kind=$1 names=$2/names; shift 2
   if [ "$kind" = own ] && [ -e "$names" ]; then
-    xargs -0 -r -a "$names" sh -c 'exec find "$@" -maxdepth 0 \( -type d -printf "d %m %u %g/%p//\0" -o \
-      -printf "%y %m %u %g %s %T@ %C@ %i/%p//%l\0" \)' sh 2>/dev/null | sort -z
+    xargs -0 -r -a "$names" sh -c 'exec find "$@" -maxdepth 0 \( -type d -printf "d %m %U %G/%p//\0" -o \
+      -printf "%y %m %U %G %s %T@ %C@ %i/%p//%l\0" \)' sh 2>/dev/null | sort -z
   else
-    { find . "$@" \( -type d -printf 'd %m %u %g/%p//\0' -o \
-      -printf '%y %m %u %g %s %T@ %C@ %i/%p//%l\0' \) || printf 'failed\0'; } | sort -z
+    { find . "$@" \( -type d -printf 'd %m %U %G/%p//\0' -o \
+      -printf '%y %m %U %G %s %T@ %C@ %i/%p//%l\0' \) || printf 'failed\0'; } | sort -z
   fi
+}
+# The numbers of a user $1 and a group $2, as in the listing: find takes four times as long to say names.
+numbers() {
+  if [ "$1 $2" = 'root root' ]; then echo '0 0'; return; fi
+  uid=$(id -u -- "$1" 2>/dev/null) || uid=-
+  gid=$(getent group "$2") || gid=-:-:-
+  gid=${gid#*:*:}
+  printf '%s %s\n' "$uid" "${gid%%:*}"
 }
 # Hashes of the files whose line is not in the list $1, from lines on stdin.
 changed_sums() {
@@ -437,7 +455,7 @@ changed_sums() {
 
 _LOOK = r"""
 look() {
-  index=$1 path=$2 record=$3 manifest=$4 kind=$5 base=$6 base_record=$7; shift 7
+  index=$1 path=$2 record=$3 manifest=$4 kind=$5 base=$6 base_record=$7 owner=$8 group=$9; shift 9
   printf '#%s\0' "$index"
   if [ -L "$path" ]; then printf 'other\0end\0'; return; fi
   if [ ! -e "$path" ]; then
@@ -457,10 +475,12 @@ look() {
     if [ -e "$record/manifest" ]; then read -r recorded < "$record/manifest"; fi
     old=$record/listing
     if [ ! -e "$old" ]; then old=/dev/null; fi
-    if [ "$recorded" = "$manifest" ] && listing "$kind" "$record" "$@" | cmp -s -- - "$old"; then
+    ids=$(numbers "$owner" "$group") was=-
+    if [ -e "$record/owner" ]; then read -r was < "$record/owner"; fi
+    if [ "$recorded" = "$manifest" ] && [ "$was" = "$ids" ] && listing "$kind" "$record" "$@" | cmp -s -- - "$old"; then
       printf 'same\0'
     else
-      printf 'differs %s\0' "$recorded"
+      printf 'differs %s %s\0' "$recorded" "$ids"
       listing "$kind" "$record" "$@" | sed -z 's/^/L/'
       listing "$kind" "$record" "$@" | changed_sums "$old" | sed -z 's/^/F/'
       if [ "$recorded" != "$manifest" ] && [ -e "$record/sums" ]; then sed -z 's/^/S/' -- "$record/sums"; fi
@@ -531,7 +551,11 @@ old=$record/listing
 if [ ! -e "$old" ]; then old=/dev/null; fi
 listing @{kind} "$next" @{prune} > "$next/listing"
 # what stands must be what was expected, whoever else was at work here: only that is recorded
-sed -z 's|^\([^ ]* [^ ]* [^ ]* [^ /]*\)[^/]*/|\1/|' -- "$next/listing" | sort -z > "$next/stands"
+ids=$(numbers @{user} @{group})
+printf '%s\n' "$ids" > "$next/owner"
+# a line with another owner keeps it, and so is not as expected
+sed -z "s|^\([^ ]* [^ ]*\) $ids [^/]*/|\1/|; t; s|^\([^ ]* [^ ]*\) $ids/|\1/|" -- "$next/listing" |
+  sort -z > "$next/stands"
 {
   comm -z -13 -- "$next/stands" "$next/shape"
   comm -z -23 -- "$next/stands" "$next/shape" | sed -z 's|^[^/]*/||' | sort -z | comm -z -23 - "$next/kept"

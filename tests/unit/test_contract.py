@@ -45,7 +45,7 @@ def at(name: str) -> str:
 MAKERS: dict[type[Resource], Maker] = {
     Deferred: lambda name: Deferred(what=name, after=name),
     Directory: lambda name: Directory(at(name)),
-    File: lambda name: File(at(name), body=name),
+    File: lambda name: File(at(name), body=name.encode(errors="surrogateescape")),
     Group: Group,
     Link: lambda name: Link(at(name), target=name),
     Package: lambda name: Package(name, version=name),

@@ -366,3 +366,31 @@ def test_the_stream_is_the_same_every_time_and_small_where_that_pays(tmp_path: P
         uploads.append(b"".join(next(step.pack() for step in steps if isinstance(step, Upload))))
     assert uploads[0] == uploads[1]
     assert 200_000 < len(uploads[0]) < 220_000
+
+
+def test_another_owner_is_drift_and_is_set_back(tmp_path: Path, source: Path) -> None:
+    site = tmp_path / "site"
+    tree = Tree(str(site), source, owner="daemon", group="mail")
+    local.settle(tree, tmp_path)
+    os.chown(site / "css" / "a.css", 0, -1)
+    os.chown(site / "css", -1, 0)
+    assert sent(local.settle(tree, tmp_path)) == set()
+    assert {(path.owner(), path.group()) for path in [site, *site.rglob("*")]} == {("daemon", "mail")}
+    other = Tree(str(site), source, owner="mail", group="mail")
+    assert local.change(other).keys == ("intact", "manifest")
+    local.settle(other, tmp_path)
+
+
+def test_an_owner_with_another_number_is_drift(tmp_path: Path, source: Path, records: Path) -> None:
+    tree = Tree(str(tmp_path / "site"), source, owner="daemon", group="mail")
+    local.settle(tree, tmp_path)
+    (Path(record_of(tree.path)) / "owner").write_text("99999 8\n")
+    assert not local.run(Tree.probe([tree])).stdout.startswith(b"#0\0same")
+
+
+def test_an_owner_that_the_host_does_not_have_fails_and_says_so(tmp_path: Path, source: Path) -> None:
+    tree = Tree(str(tmp_path / "site"), source, owner="barehost-none")
+    (done,) = local.apply(list(Tree.steps([local.change(tree)])), tmp_path)
+    assert done.returncode != 0
+    assert b"barehost-none" in done.stderr
+    assert not (tmp_path / "site").exists()
