@@ -104,7 +104,7 @@ class _Run:
         except Stopped as stopped:
             failure = stopped.failure
         except BarehostError as error:
-            failure = Failure(str(error), error.exit_code)
+            failure = Failure(_named(self.host, error), error.exit_code)
         return self._report(failure, monotonic() - began), facts
 
     def _settled(self, plan: Plan) -> bool:
@@ -244,6 +244,12 @@ def _failure(host: Host, outcome: Outcome) -> Failure:
         stands=stands,
         advice="Mend the cause and run the same command again: it looks anew and does what is left.",
     )
+
+
+def _named(host: Host, error: BarehostError) -> str:
+    """The error's sentence with the host in front, which a resource or a probe does not know."""
+    told = str(error)
+    return told if told.startswith(f"{host.name}:") else f"{host.name}: {told}"
 
 
 def _waiting(deferred: Deferred) -> str:

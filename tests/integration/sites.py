@@ -1,0 +1,264 @@
+"""A project of a user's own and a visitor of its sites, for tests that run the real command line. Mocks nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy import staging
+from deploy.staging import StagingHost
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+INVOKE = Path(sys.executable).with_name("invoke")
+NAME = "hello.example.com"
+
+HELLO: dict[str, Any] = {
+    "source": "site",
+    "wsgi": "hello:app",
+    "server_names": [NAME],
+    "static": {"/static/": "static"},
+    "media": {"/media/": "uploads"},
+    "env": {"LOG_LEVEL": "info", "MEDIA_ROOT": "/srv/hello/shared/uploads"},
+    "health": {"path": "/healthz", "timeout": 20},
+}
+"""The example site as an inventory has it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one command ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What ``--json`` printed."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def report(self, host: str | None = None) -> dict[str, Any]:
+        """How the run of one host ended, by its ``finished`` event; ``host`` None: the only one."""
+        found = [
+            event
+            for event in self.events
+            if event["event"] == "finished" and (host is None or event["host"] == host)
+        ]
+        assert len(found) == 1, self.out + self.err
+        return found[0]
+
+    @property
+    def said(self) -> str:
+        """Everything that was printed."""
+        return self.out + self.err
+
+
+@dataclass
+class Project:
+    """A folder with an inventory, as a user has one; commands run in it, each in a process of its own.
+
+    environment: what the commands find besides the state folder and an empty home.
+    """
+
+    folder: Path
+    state: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str) -> Path:
+        """A file of the project, with the folders above it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def serve(self, host: StagingHost | str, apps: Mapping[str, Any] | None = None, **variables: Any) -> None:
+        """Let the inventory say that ``host`` serves ``apps`` (None: the example site)."""
+        self.inventory({host: {"apps": dict({"hello": HELLO} if apps is None else apps), **variables}})
+
+    def inventory(self, hosts: Mapping[StagingHost | str, Mapping[str, Any]]) -> None:
+        """Write the inventory: variables by host."""
+        named = {
+            one if isinstance(one, str) else one.name: dict(variables) for one, variables in hosts.items()
+        }
+        self.write("inventory/hosts.yml", yaml.safe_dump({"all": {"hosts": named}}, sort_keys=False))
+
+    def role(self, name: str, body: str) -> None:
+        """A role of the project's own that yields what ``body`` says."""
+        self.write(
+            f"roles/{name}.py",
+            "from deploy.resources.path import Directory, File, Template\n"
+            "from deploy.resources.run import Run\n"
+            "from deploy.resources.package import Package\n"
+            "from deploy.resources.unit import Unit\n\n\n"
+            f"def {name}(host, facts):\n    {body}\n",
+        )
+
+    def environ(self) -> dict[str, str]:
+        """The environment of a user without key, agent or ssh_config of their own."""
+        home = self.folder / ".home"
+        home.mkdir(exist_ok=True)
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in ("SSH_AUTH_SOCK", "BAREHOST_INVENTORY", "NO_COLOR", "COLUMNS")
+        }
+        return (
+            kept | {"HOME": str(home), "BAREHOST_STATE": str(self.state), "TERM": "dumb"} | self.environment
+        )
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """A command that runs while the test goes on."""
+        return subprocess.Popen(
+            [str(INVOKE), *words],
+            cwd=self.folder,
+            env=self.environ(),
+            **{
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "text": True,
+                **options,
+            },
+        )
+
+    def run(self, *words: str, timeout: float = 240) -> Run:
+        """A command from its start to its end."""
+        began = time.monotonic()
+        with self.start(*words) as process:
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return Run(process.returncode, out, err, time.monotonic() - began)
+
+    def provision(self, *words: str) -> Run:
+        """`invoke provision` that must succeed."""
+        done = self.run("provision", *words)
+        assert done.code == 0, done.said
+        return done
+
+    def fails(self, *words: str, code: int) -> Run:
+        """`invoke provision` that must fail with this exit code, and never with a traceback."""
+        done = self.run("provision", *words)
+        assert done.code == code, done.said
+        assert "Traceback" not in done.said, done.said
+        return done
+
+    def settled(self, *words: str) -> None:
+        """`invoke plan` finds nothing to do."""
+        done = self.run("plan", "--diff", *words)
+        assert done.code == 0, done.said
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a visitor got."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def release(self) -> str | None:
+        """The release that answered, as its header says."""
+        return self.headers.get("X-Release") or self.headers.get("x-release")
+
+
+def ask(
+    host: StagingHost,
+    path: str = "/",
+    *,
+    name: str = NAME,
+    port: int = 80,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """One request over a connection of its own; raises what http.client and socket raise."""
+    connection = http.client.HTTPConnection(host.address, port, timeout=10)
+    try:
+        connection.request(method, path, body, {"Host": name, "Connection": "close", **(headers or {})})
+        answer = connection.getresponse()
+        return Answer(answer.status, dict(answer.getheaders()), answer.read())
+    finally:
+        connection.close()
+
+
+def until(true: Callable[[], Any], seconds: float = 20, what: str = "it did not come about") -> Any:
+    """Wait until something has come about, and give back what it was."""
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+    return found
+
+
+@contextlib.contextmanager
+def visitors(host: StagingHost, path: str = "/healthz", *, name: str = NAME) -> Iterator[list[str]]:
+    """Somebody who asks all the time, each time over a new connection; yields the list of what went wrong."""
+    over, wrong, asked = threading.Event(), [], 0
+
+    def visit() -> None:
+        nonlocal asked
+        while not over.is_set():
+            try:
+                answer = ask(host, path, name=name)
+                if answer.status != 200:
+                    wrong.append(f"{answer.status}")
+            except OSError as error:
+                wrong.append(repr(error))
+            asked += 1
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        thread.join()
+    assert asked > 20, f"only {asked} requests were made"
+
+
+def sh(host: StagingHost, script: str, *, timeout: float = 60, ok: bool = True) -> str:
+    """A script run in the host as root behind everybody's back; what it printed, both streams."""
+    done = staging.inside(host.name, "sh", "-c", script, timeout=timeout)
+    assert not ok or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def leftovers(host: StagingHost) -> str:
+    """Staged files, kept old ones, and open transactions on the host: nothing, after a run that ended."""
+    return sh(
+        host,
+        "find /etc /srv /var/www /usr/local -name '.barehost-*'; "
+        "ls -d /var/lib/barehost/undo /var/lib/barehost/sweep 2>/dev/null; true",
+    )
+
+
+def new_project(folder: Path, state: Path) -> Project:
+    """A project with the example site in the folder ``site``, and no inventory yet."""
+    shutil.copytree(
+        CHECKOUT / "examples/hello", folder / "site", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(CHECKOUT / "deploy/scaffold/tasks.py", folder)
+    return Project(folder, state)
