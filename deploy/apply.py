@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import posixpath
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from deploy.plan import Plan
 from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Step, Symlink, Upload
+from deploy.resources.archive import Member, stream
 from deploy.resources.unit import Unit
 from deploy.shell import Command, Script, join, sh
 
@@ -47,17 +46,21 @@ class Program:
     uploads: tuple[Upload, ...] = ()
 
     def bundle(self) -> Iterator[bytes]:
-        """The program and its blobs as a tar stream, in blocks."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-            named = {"program": self.text, **self.files}
-            named |= {f"steps/{number}": one.script for number, one in enumerate(self.steps)}
-            for name, script in named.items():
-                yield from _add(tar, buffer, name, script.encode(errors="surrogateescape"))
-            for blob in self.blobs:
-                data = blob.data if blob.data is not None else _read(blob)
-                yield from _add(tar, buffer, f"blobs/{blob.sha256}", data)
-        yield buffer.getvalue()
+        """The program, its steps and its blobs as one compressed tar stream, in blocks."""
+        named = {"program": self.text, **self.files}
+        named |= {f"steps/{number}": one.script for number, one in enumerate(self.steps)}
+        scripts = (Member(name, mode=0o600, data=_bytes(text)) for name, text in named.items())
+        blobs = (
+            Member(
+                f"blobs/{blob.sha256}",
+                mode=0o600,
+                data=blob.data or b"",
+                source=blob.source,
+                sha256=blob.sha256,
+            )
+            for blob in self.blobs
+        )
+        return stream([*scripts, *blobs])
 
 
 def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase = Phase.LEAVE) -> Program:
@@ -253,17 +256,5 @@ def _is_unit_file(path: str) -> bool:
     return path.startswith(("/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/"))
 
 
-def _read(blob: Blob) -> bytes:
-    if blob.source is None:
-        raise ValueError(f"blob {blob.sha256} holds neither data nor a source")
-    return blob.source.read_bytes()
-
-
-def _add(tar: tarfile.TarFile, buffer: io.BytesIO, name: str, data: bytes) -> Iterator[bytes]:
-    about = tarfile.TarInfo(name)
-    about.size, about.mode = len(data), 0o600
-    tar.addfile(about, io.BytesIO(data))
-    if buffer.tell() > 1 << 18:
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

@@ -46,6 +46,7 @@ class Host:
     roles: names of roles, in the order they are evaluated.
     project: the folder that relative paths start from, and where the user's roles/ and templates/ lie.
     connect_timeout: seconds.
+    migrates: whether the once-a-release migrations of its sites run here; said by a run: one host of a fleet.
     purge: whether sites with ``state: absent`` lose their shared data too; said by a run, never by the inventory.
     releases: the deploy.source.Release each site gets where it has none, put there by a run; not by the inventory.
     """
@@ -67,6 +68,7 @@ class Host:
     connect_timeout: int = 10
     releases: Mapping[str, Any] = field(default_factory=Frozen, compare=False)
     purge: bool = False
+    migrates: bool = True
 
     def endpoint(self) -> str:
         """The address to connect to; a HostError when it is a staging host that is not up."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import secrets
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,9 +44,12 @@ class Outcome:
 class Reach(Protocol):
     """What the engine needs of a host; the real one is :class:`Remote`, the unit tests' keeps a dictionary."""
 
-    round_trips: int
-    sent: int
-    received: int
+    @property
+    def round_trips(self) -> int: ...
+    @property
+    def sent(self) -> int: ...
+    @property
+    def received(self) -> int: ...
 
     def look(self, resources: Sequence[Resource]) -> Look: ...
     def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome: ...
@@ -137,7 +138,7 @@ class Remote:
 _START = r"""
 run=@{run}
 mkdir -p -m 700 /var/lib/barehost /var/lib/barehost/runs /var/lib/barehost/loaded "$run" "$run/upload" &&
-tar -xf "$SESSION/bundle" -C "$run" && rm -f "$SESSION/bundle" || exit
+tar -xzf "$SESSION/bundle" -C "$run" && rm -f "$SESSION/bundle" || exit
 for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
 : > "$run/log"
 systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 /bin/sh "$run/program" || exit
@@ -198,6 +199,8 @@ class _Follower:
             self._begin(int(rest[0]))
         elif kind == "end":
             self._end(int(rest[0]), int(rest[1]))
+        elif kind == "note":
+            self.emit(Note(self.host, " ".join(rest)))
         elif kind == "restored":
             self.restored = True
         elif kind == "finished":
@@ -243,7 +246,3 @@ def _run_id() -> str:
     """Sortable by time, unique: two runs in one second differ."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
-
-def whoami(command: str) -> str:
-    """Who runs what from where, for the host's own log: ``user@machine command``, one line, no secret."""
-    return f"{getpass.getuser()}@{socket.gethostname()} {command}"

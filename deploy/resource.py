@@ -28,7 +28,8 @@ class Phase(enum.IntEnum):
     PACKAGES = 20  # one apt transaction
     ACCOUNTS = 30  # groups, users
     FOLDERS = 40  # directories that others need
-    BUILD = 50  # trees, venvs, Run: new paths that nothing uses yet
+    BUILD = 50  # trees, venvs, a release's build, Run: new paths that nothing uses yet
+    MIGRATE = 55  # once a release for the whole fleet, before anything takes effect
     FILES = 60  # configuration, one transaction
     UNITS = 70  # start, reload, restart, each proven
     SWITCH = 80  # activations: the site moves to a new release

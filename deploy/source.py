@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +23,19 @@ class Release:
     """One version of a site's code, the same on every host.
 
     id: sortable by time, such as ``20261123-141502-3fa9c1e``; ``-dirty`` at its end: with uncommitted changes.
-    folder: where the code lies on this machine. commit: None outside git.
-    ship: send it even where another release serves; otherwise it is only for hosts that have none.
+    folder: where the code lies on this machine; None: only where hosts have it already, with ``venv``.
+    commit: None outside git. by: who ships it, from where.
+    ship: bring it even where another release serves; otherwise it is only for hosts that have none.
+    renew: id of a run that asks for a new activation although nothing differs; empty: none does.
     """
 
     id: str
-    folder: Path
+    folder: Path | None
     commit: str | None = None
     ship: bool = False
+    by: str = ""
+    venv: str = ""
+    renew: str = ""
 
 
 def release_of(
@@ -49,7 +56,12 @@ def release_of(
     parts = [f"{now.astimezone(UTC):%Y%m%d-%H%M%S}"]
     parts += [commit[:7]] if commit else []
     parts += ["dirty"] if dirty else []
-    return Release("-".join(parts), folder, commit, ship)
+    return Release("-".join(parts), folder, commit, ship, whoami())
+
+
+def whoami() -> str:
+    """Who does this, from where: ``user@machine``."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _commit(folder: Path) -> str | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from deploy.app import App
 from deploy.facts import AppFacts, Facts
 from deploy.inventory import Host
-from deploy.release import Activation, Leaving, Question, environment
+from deploy.release import Activation, Built, Leaving, Migrated, Question, environment
 from deploy.resource import Deferred, Resource
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key, read
 from deploy.roles.gunicorn import config, unit
+from deploy.source import Release
 from deploy.systemd import environment_file
 
 EXTRAS = {"gevent": "gevent", "eventlet": "eventlet", "tornado": "tornado"}
@@ -44,54 +46,77 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         yield Deferred(what=f"the first release of {app.name}", after="package:python3")
         return
 
-    code = release(host, app, now)
-    packages = venv(host, app, facts, version)
-    if code.path.endswith(f"/{now.release}") and code.manifest != now.manifest:
-        release_id, venv_key = (
-            now.release or "",
-            now.venv or "",
-        )  # the source has moved on: a release ships it
+    wanted = host.releases[app.name]
+    current = now.release if not wanted.ship else None
+    env = variables(app, current or wanted.id)
+    if wanted.folder is None:
+        id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
+    elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
+        id, packages = current, now.venv or ""  # the source has moved on: a release ships it
     else:
-        yield code
-        yield packages
-        release_id, venv_key = code.path.rpartition("/")[2], packages.key
+        id = current or wanted.id
+        needs = venv(app, facts, version, wanted.folder)
+        packages = needs.key
+        yield release(app, id, wanted.folder, now)
+        yield needs
+        yield built(app, wanted, id, packages, env)
+        if app.migrate and host.migrates:
+            yield Migrated(app.name, id, packages, app.migrate, env)
 
-    variables = dict(app.env) | {name: secret.reveal() for name, secret in app.secrets.items()}
     yield Activation(
         app=app.name,
-        release=release_id,
-        venv=venv_key,
-        env=environment_file(environment(variables, release_id)).encode(),
+        release=id,
+        venv=packages,
+        env=env,
         config=config(host, app, facts),
         unit=unit(host, app).digest,
         www=tuple((url.strip("/"), folder) for url, folder in app.static.items()),
         question=question(app),
         drain=app.graceful_timeout,
         keep=app.keep,
+        renewed=wanted.renew,
     )
 
 
-def release(host: Host, app: App, now: AppFacts) -> Tree:
-    """The code of the release that should serve: the run's own where it ships one or the host has none."""
-    wanted = host.releases[app.name]
-    id = wanted.id if wanted.ship or now.release is None else now.release
+def release(app: App, id: str, source: Path, now: AppFacts) -> Tree:
+    """The code of one release; files that the current release has are copied on the host, not sent."""
     return Tree(
         f"{app.root}/releases/{id}",
-        source=wanted.folder,
+        source=source,
         delete=False,
         group=app.user,
         base=f"{app.root}/releases/{now.release}" if now.release not in (None, id) else None,
     )
 
 
-def venv(host: Host, app: App, facts: Facts, version: str) -> Venv:
+def venv(app: App, facts: Facts, version: str, source: Path) -> Venv:
     """The packages the source asks for, and Gunicorn, for the host's Python."""
-    source = host.releases[app.name].folder
     extra = ["gunicorn", *(package for name, package in EXTRAS.items() if app.worker_class == name)]
     machine = MACHINES.get(facts.arch or "", facts.arch or "")
     needs = read(source, app.requirements_in(source), extra, python=version, machine=machine)
     name = key(needs, version, app.wheels_folder)
     return Venv(f"{app.root}/venvs/{name}", needs, version, python=app.python, wheels=app.wheels_folder)
+
+
+def built(app: App, release: Release, id: str, venv: str, env: bytes) -> Built:
+    """The release's build commands and static files, and its record."""
+    return Built(
+        app=app.name,
+        release=id,
+        venv=venv,
+        commands=app.build,
+        env=env,
+        static=tuple(app.static.items()),
+        keep_assets=app.keep_assets,
+        by=release.by,
+        commit=release.commit or "",
+    )
+
+
+def variables(app: App, release: str) -> bytes:
+    """The environment file of the site's processes and commands: its ``env`` and ``secrets``, and the release's id."""
+    values = dict(app.env) | {name: secret.reveal() for name, secret in app.secrets.items()}
+    return environment_file(environment(values, release)).encode()
 
 
 def interpreter(app: App, facts: Facts) -> str | None:

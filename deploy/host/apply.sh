@@ -4,7 +4,7 @@
 #   RUN    this run's folder: steps/N, blobs/, upload/, undo, sweep, candidate
 #   NONCE  marks the lines of the log that are events, not output
 STATE=/var/lib/barehost
-export RUN UPLOAD="$RUN/upload" LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive
+export RUN NONCE UPLOAD="$RUN/upload" LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 cd /

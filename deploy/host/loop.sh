@@ -33,8 +33,8 @@ got=$({ head -c "$size" | tee -a "$SESSION/$name" || echo unwritten; } | sha256s
 perform() { timeout -k 10 "$limit" sh "$1" </dev/null 2>"$scratch/stderr"; };
 reply() {
 if [ -s "$scratch/stderr" ]; then
-printf "\n%s %s 1\n" "$nonce" "$rc"; tail -c 65536 "$scratch/stderr"; printf "\n%s\n" "$nonce";
-else printf "\n%s %s 0\n" "$nonce" "$rc"; fi;
+printf "%s %s 1\n" "$nonce" "$rc"; tail -c 65536 "$scratch/stderr"; printf "%s\n" "$nonce";
+else printf "%s %s 0\n" "$nonce" "$rc"; fi;
 };
 
 printf "\nbarehost ready %s\n" "$nonce";

@@ -515,7 +515,7 @@ modes() {
 }
 
 if [ -s "$lists/copy" ]; then
-  (cd -- "$base" && each copy cp --parents --reflink=auto --no-dereference -t "$new" --)
+  (cd -- "$base" && each copy cp --parents --reflink=auto --no-dereference --preserve=timestamps -t "$new" --)
 fi
 chown -hR -- "$owner" "$new"
 sync -f -- "$new"

@@ -38,7 +38,9 @@ class Told(Task[Any]):
     """
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
-        return super().arg_opts(name, None if name in self.iterable else default, taken_names)
+        if name in self.iterable:
+            default = None
+        return super().arg_opts(name, default, taken_names)
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         arguments = super().get_arguments(ignore_unknown_help)
@@ -80,7 +82,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
 
         names = body.__code__.co_varnames[: body.__code__.co_argcount]
         texts = {name: HELP[name] for name in names if name in HELP} | options.pop("help", {})
-        return invoke_task(
+        made: Task[Any] = invoke_task(
             told,
             klass=Told,
             auto_shortflags=False,
@@ -89,6 +91,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
             incrementable=[name for name in ("v",) if name in names],
             **options,
         )
+        return made
 
     return wrap
 

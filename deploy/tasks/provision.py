@@ -87,11 +87,11 @@ def _converge(
 ) -> int:
     from deploy import fleet, report
     from deploy.converge import Wishes
-    from deploy.remote import whoami
     from deploy.roles import roles_of
+    from deploy.source import whoami
 
     hosts = prepared(chosen(host, group, inventory), purge=purge)
-    wishes = Wishes(about=whoami("provision"), check=check, diffs=diff)
+    wishes = Wishes(about=f"{whoami()} provision", check=check, diffs=diff)
     with report.reporter(json=json, verbose=verbose, diff=diff, hosts=[one.name for one in hosts]) as shown:
         reports = fleet.run(hosts, roles_of, wishes, shown, state=state(), password=password_once())
         shown.close(reports)

@@ -1,0 +1,16 @@
+# The old instance gets no new requests: let it finish those it has, then stop it, then count.
+# Nginx is told to write out the log lines it holds back (USR1).
+old=$(cat "$RUN/$app.old")
+if [ -n "$old" ] && [ "$old" != "$n" ]; then
+  drained "/run/$app/$old/gunicorn.sock" @{drain}
+  systemctl stop "$app@$old.service"
+fi
+log=/var/log/nginx/$app.access.log
+systemctl kill -s USR1 --kill-who=main nginx.service 2>/dev/null && sleep 0.05
+if read -r inode size < "$RUN/$app.log" && [ "$(stat -c %i "$log")" = "$inode" ]; then
+  tail -c "+$((size + 1))" "$log" > "$RUN/$app.window"
+  served=$(grep -c '"status":' "$RUN/$app.window"); failed=$(grep -c '"status":5' "$RUN/$app.window")
+  note "$app @{release} serves, proven through Nginx; $served requests in Nginx's log during the switch, $failed failed"
+else
+  note "$app @{release} serves, proven through Nginx"
+fi

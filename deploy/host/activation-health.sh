@@ -1,0 +1,27 @@
+# Ask on the instance's own socket until it answers as expected, it dies, or its time is over.
+# Asked as Nginx's user, so that a socket it cannot open fails here and not after the switch.
+restarts() { systemctl show --value -p NRestarts "$unit"; }
+before=$(restarts)
+end=$(($(date +%s) + @{timeout}))
+while :; do
+  if answer=$(setpriv --reuid www-data --regid www-data --init-groups "$here/venv/bin/python" -I - \
+    "$socket" @{scheme} @{name} @{path} @{status} @{release} "$n" 2>&1 <<'ASK'
+@{ask}
+ASK
+  ); then
+    printf 'healthy %s\n' "$(now)" >> "$here/record" && exit 0
+    exit 1
+  fi
+  state=$(systemctl show --value -p ActiveState "$unit")
+  case $state in active | activating) ;; *) reason="the instance is $state"; break ;; esac
+  if [ "$(restarts)" != "$before" ]; then reason="the instance crashed at start"; break; fi
+  if [ "$(date +%s)" -ge "$end" ]; then reason="not healthy within @{timeout} s"; break; fi
+  sleep 0.05
+done
+journalctl -u "$unit" -n 60 --no-pager -o cat
+echo "$unit: $reason ($answer)"
+if [ "$(readlink "$root/current")" != "activations/$n" ]; then
+  record failed
+  systemctl stop "$unit"; systemctl reset-failed "$unit" 2>/dev/null; rm -rf "$here"
+fi
+exit 1

@@ -1,0 +1,8 @@
+# Start the instance. Type=notify says "active" for an app that then dies: that is what the health is for.
+systemctl reset-failed "$unit" 2>/dev/null || :
+systemctl start "$unit" && exit
+journalctl -u "$unit" -n 60 --no-pager -o cat
+echo "$unit did not start"
+systemctl stop "$unit"; systemctl reset-failed "$unit" 2>/dev/null
+[ "$(readlink "$root/current")" = "activations/$n" ] || { record failed; rm -rf "$here"; }
+exit 1

@@ -1,0 +1,13 @@
+# What every step of an activation begins with. N, its number, is given by the host.
+set -u
+app=@{app}; root=/srv/$app
+now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+record() { printf '%s %s\n' "$1" "$(now)" >> @{records}/"$app"/@{release}; }
+note() { printf '\n\036%s note %s\n' "$NONCE" "$*"; }
+of() { unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1/gunicorn.sock; }
+listed() { grep -c " $1\$" /proc/net/unix || :; }
+drained() { # the socket of an instance that gets no new requests: wait until only its listener is left
+  end=$(($(date +%s) + $2))
+  while [ "$(listed "$1")" -gt 1 ] && [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done
+  [ "$(listed "$1")" -le 1 ] || echo "requests were still running after $2 s; they are ended now"
+}

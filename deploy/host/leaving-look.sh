@@ -1,0 +1,12 @@
+# left APP keep|purge: one line with what is there of the site.
+left() { # app keep|purge: one line with what is there of it
+  root=/srv/$1; found=
+  for part in current releases venvs activations assets; do
+    if [ -e "$root/$part" ] || [ -L "$root/$part" ]; then found="$found $part"; fi
+  done
+  if [ "$2" = purge ]; then
+    [ ! -e "$root" ] || found="$found $root"
+    ! getent passwd "$1" >/dev/null || found="$found account"
+  fi
+  printf '%s %s\n' "$1" "${found# }"
+}

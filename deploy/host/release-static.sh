@@ -1,0 +1,36 @@
+# Compressed siblings; and hashed names into the additive pool, where Nginx finds what only an older release had.
+# A file's age in the pool is its ctime: every release that still has it copies it anew.
+set -e
+app=@{app}; release=/srv/$app/releases/@{release}; pool=/srv/$app/assets
+
+texts() { # the files of the current folder that shrink
+  find . -type f -size +1k \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' -o -name '*.html' \
+    -o -name '*.json' -o -name '*.map' -o -name '*.txt' -o -name '*.xml' -o -name '*.wasm' -o -name '*.ico' \) -print0
+}
+
+hashed() { # the files of the current folder with a hash in their names, as Nginx knows them: letters and digits
+  find . -regextype posix-extended -type f -regex '.*[.-][0-9a-f]{8,64}\.[^/]+' \
+    -regex '.*[.-][0-9a-f]*[0-9][0-9a-f]*\.[^/]+' -regex '.*[.-][0-9a-f]*[a-f][0-9a-f]*\.[^/]+' -print0
+}
+
+squeeze() { # beside each file its .gz, with the file's own time, whole or not at all
+  xargs -0 -r sh -c 'for file; do
+    [ -e "$file.gz" ] && continue
+    gzip -9 -n -c -- "$file" > "$file.gz.new" && touch -r "$file" "$file.gz.new" && mv -f "$file.gz.new" "$file.gz" || exit 255
+  done' sh
+}
+
+set -- @{folders}
+while [ $# -gt 0 ]; do
+  url=${1#/}; folder=$release/$2
+  shift 2
+  [ -d "$folder" ] || { echo "there is no folder $folder to serve static files from"; exit 1; }
+  cd "$folder"
+  texts | squeeze
+  mkdir -p "$pool/$url"
+  hashed | xargs -0 -r cp -p --parents --reflink=auto -t "$pool/$url" --
+  cd "$pool/$url"
+  find . -type f -ctime +@{days} -delete
+done
+chmod -R u=rwX,go=rX "$pool"
+printf 'built %s\n' @{mark} >> @{records}/"$app"/@{release}

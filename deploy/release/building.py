@@ -1,0 +1,176 @@
+"""What happens to a release between its code and its switch: build commands, static files, migrations. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from deploy.errors import LookError
+from deploy.release.shared import RECORDS, program
+from deploy.resource import Change, Phase, Resource, State, Step, Upload
+from deploy.shell import Command, Script, join, sh
+
+BUILD_SECONDS = 1800
+"""How long all build or migrate commands of a site may take together."""
+
+
+@dataclass(frozen=True)
+class Prepared(Resource):
+    """What the build and the migration of a release share: commands of the site, and the record that they ran.
+
+    env: the environment file they run with, secrets included; it travels as an upload. commands: one line each,
+    run by ``/bin/sh -c`` as the site's own account in the release's folder, with its venv first in PATH.
+    """
+
+    app: str
+    release: str
+    venv: str
+    commands: tuple[str, ...]
+    env: bytes = field(repr=False)
+
+    word: ClassVar[str]
+    """What the record says when the commands have run."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.family}:{self.app} {self.release}"
+
+    @property
+    def mark(self) -> str:
+        """What was run, as the record keeps it."""
+        return hashlib.sha256("\0".join(self.commands).encode()).hexdigest()[:16]
+
+    def expected(self) -> State | None:
+        return {self.word: self.mark}
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        asked = (
+            sh("say @{app} @{release} @{word}", app=one.app, release=one.release, word=one.word)
+            for one in cls._all(resources)
+        )
+        return join([sh(_LOOK, records=RECORDS), *asked])
+
+    @classmethod
+    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+        answers = output.decode(errors="surrogateescape").splitlines()
+        ours = cls._all(resources)
+        if len(answers) != len(ours):
+            raise LookError("the host did not tell how far its releases are prepared; look again")
+        return {one.id: {one.word: mark} if mark else None for one, mark in zip(ours, answers, strict=True)}
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for one in cls._all([change.resource for change in changes]):
+            yield from one._steps()
+
+    @classmethod
+    def _all(cls, resources: Sequence[Resource]) -> list[Self]:
+        return [one for one in resources if isinstance(one, cls)]
+
+    def _steps(self) -> Iterator[Step]:
+        raise AssertionError("said by the kinds themselves")
+
+    def _upload(self) -> Upload:
+        return Upload(f"{self.family}-{self.app}", lambda: iter([self.env]), 1, len(self.env))
+
+    def _run(self, writable: Sequence[str]) -> Script:
+        """All commands in order, each shown; the first that fails ends the step with its exit code."""
+        return join(
+            sh(
+                _RUN,
+                app=self.app,
+                release=self.release,
+                upload=f"{self.family}-{self.app}",
+                path=f"/srv/{self.app}/venvs/{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
+                venv=f"/srv/{self.app}/venvs/{self.venv}",
+                writable=[word for path in writable for word in ("-p", f"ReadWritePaths={path}")],
+                command=command,
+            )
+            for command in self.commands
+        )
+
+
+@dataclass(frozen=True)
+class Built(Prepared):
+    """The release is ready to be started: its build commands ran, its static files have compressed siblings.
+
+    The record of the release begins here: what it is made of, by whom, from which commit. Builds may add files
+    to the release; the shipped ones are root's and stay as they are.
+
+    static: folders in the release that Nginx serves. keep_assets: days that hashed files of releases that are
+    gone stay reachable. by: who ships it. commit: what git calls it, empty outside git.
+    """
+
+    phase: ClassVar[Phase] = Phase.BUILD
+    family: ClassVar[str] = "build"
+    word: ClassVar[str] = "built"
+
+    static: tuple[tuple[str, str], ...] = ()
+    keep_assets: int = 30
+    by: str = field(default="", compare=False)
+    commit: str = field(default="", compare=False)
+
+    def _steps(self) -> Iterator[Step]:
+        values = {"app": self.app, "release": self.release, "records": RECORDS}
+        begun = sh(_BEGIN, **values, venv=self.venv, by=self.by, commit=self.commit)
+        yield Command(f"record {self.app} {self.release}", begun)
+        if self.commands:
+            folder = f"/srv/{self.app}/releases/{self.release}"
+            run = self._run([folder, f"/srv/{self.app}/shared"])
+            yield self._upload()
+            yield Command(
+                f"build {self.app} {self.release}", join([sh(_LEND, **_without(values)), run]), BUILD_SECONDS
+            )
+        folders = [word for url, folder in self.static for word in (url, folder)]
+        yield Command(
+            f"static files of {self.app} {self.release}",
+            sh(_STATIC, **values, mark=self.mark, days=self.keep_assets, folders=folders),
+            BUILD_SECONDS,
+        )
+
+
+@dataclass(frozen=True)
+class Migrated(Prepared):
+    """The site's migrate commands ran for this release, with its own venv and environment, before any switch.
+
+    Declared on one host of the fleet only. Going back to an older release does not undo it.
+    """
+
+    phase: ClassVar[Phase] = Phase.MIGRATE
+    family: ClassVar[str] = "migration"
+    word: ClassVar[str] = "migrated"
+
+    def _steps(self) -> Iterator[Step]:
+        yield self._upload()
+        yield Command(
+            f"migrate {self.app} {self.release}",
+            join(
+                [
+                    self._run([f"/srv/{self.app}/shared"]),
+                    sh(
+                        "printf 'migrated %s\\n' @{mark} >> @{record}",
+                        mark=self.mark,
+                        record=f"{RECORDS}/{self.app}/{self.release}",
+                    ),
+                ]
+            ),
+            BUILD_SECONDS,
+        )
+
+
+def _without(values: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if key != "records"}
+
+
+_LOOK = program("release-said")
+
+_BEGIN = program("release-begin")
+
+_LEND = program("release-lend")
+
+_RUN = program("release-run")
+
+_STATIC = program("release-static")
