@@ -140,7 +140,9 @@ class _Run:
         return look, look.facts
 
     def _plan(self, look: Look, facts: Facts) -> Plan:
-        resources = declared(self.roles, self.host, facts)
+        resources = [
+            one for one in declared(self.roles, self.host, facts) if one.when <= self.wishes.through
+        ]
         named = {app.name for app in self.host.apps}
         orphans = sorted(app.name for app in facts.apps if app.name not in named)
         return diff(self.host.name, resources, look.states, orphans=orphans, unfinished=look.unfinished)
@@ -166,21 +168,13 @@ class _Run:
         if not self.wishes.diffs:
             return ()
         files = [
-            change
+            (one, change.actual)
             for change in plan.changes
-            if isinstance(change.resource, File) and "content" in change.keys
+            if isinstance(one := change.resource, File) and "content" in change.keys and not one.secret
         ]
-        there = [
-            one.resource.path for one in files if one.actual is not None and isinstance(one.resource, File)
-        ]
+        there = [one.path for one, actual in files if actual is not None]
         old = self.reach.fetch(there) if there else {}
-        diffs = []
-        for change in files:
-            assert isinstance(change.resource, File)
-            content = change.resource.content()
-            if not change.resource.secret:
-                diffs.append(Diff(change.resource.path, _text(old.get(change.resource.path)), _text(content)))
-        return tuple(diffs)
+        return tuple(Diff(one.path, _text(old.get(one.path)), _text(one.content())) for one, _ in files)
 
     def _report(self, failure: Failure | None, seconds: float) -> Report:
         outcome = (
