@@ -7,18 +7,21 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import GeneratorType
 
-from deploy.errors import ApplyError, BarehostError, InputError, UnsettledError
+from deploy.errors import ApplyError, BarehostError, InputError, LockedError, UnsettledError
 from deploy.events import Diff, Emit, Failure, Looking, Note, Planned, Report
 from deploy.facts import Facts
 from deploy.inventory import Host
 from deploy.look import Look
 from deploy.plan import Plan, diff
 from deploy.remote import Outcome, Reach
-from deploy.resource import Change, Deferred, Phase, Resource
+from deploy.resource import Change, Deferred, Phase, Resource, Upload
 from deploy.resources.path import File
 
 Role = Callable[[Host, Facts], Iterator[Resource]]
 """A pure function: what a host with these facts should hold. It never connects."""
+
+SPARE = 32 << 20
+"""Bytes of disk that stay free whatever is sent: logs, sockets and the undo need some."""
 
 PASSES = 3
 """How often a host is changed before what still differs is an error: an install brings facts, facts bring
@@ -99,7 +102,7 @@ class _Run:
         try:
             for _ in range(PASSES + 1):
                 look, facts = self._look(facts)
-                if self._settled(self._plan(look, facts)):
+                if self._settled(look, self._plan(look, facts)):
                     break
         except Stopped as stopped:
             failure = stopped.failure
@@ -107,7 +110,7 @@ class _Run:
             failure = Failure(_named(self.host, error), error.exit_code)
         return self._report(failure, monotonic() - began), facts
 
-    def _settled(self, plan: Plan) -> bool:
+    def _settled(self, look: Look, plan: Plan) -> bool:
         """Show the plan and carry it out; True when there was nothing to do, or nothing is to be done."""
         self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
         self.first = self.first or plan
@@ -117,8 +120,12 @@ class _Run:
             if plan.deferred:
                 raise UnsettledError(f"{self.host.name}: {_waiting(plan.deferred[0])}")
             return True
+        if look.busy is not None:
+            raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")
         if self.passes > PASSES:
             raise UnsettledError(f"{self.host.name}: {_unsettled(plan.changes[0])}")
+        if problem := room(plan, look):
+            raise ApplyError(f"{self.host.name}: {problem}")
         self._apply(plan)
         return False
 
@@ -140,9 +147,7 @@ class _Run:
         return look, look.facts
 
     def _plan(self, look: Look, facts: Facts) -> Plan:
-        resources = [
-            one for one in declared(self.roles, self.host, facts) if one.when <= self.wishes.through
-        ]
+        resources = [one for one in declared(self.roles, self.host, facts) if one.when <= self.wishes.through]
         named = {app.name for app in self.host.apps}
         orphans = sorted(app.name for app in facts.apps if app.name not in named)
         return diff(self.host.name, resources, look.states, orphans=orphans, unfinished=look.unfinished)
@@ -244,6 +249,37 @@ def _named(host: Host, error: BarehostError) -> str:
     """The error's sentence with the host in front, which a resource or a probe does not know."""
     told = str(error)
     return told if told.startswith(f"{host.name}:") else f"{host.name}: {told}"
+
+
+def room(plan: Plan, look: Look) -> str | None:
+    """Why the host has no room for the plan, as a sentence; None when it has, or when it did not say.
+
+    Memory: a second instance of a site needs what the one that serves uses. Disk: what is sent, unpacked, with
+    as much again for copies, and :data:`SPARE` beside it.
+    """
+    memory = sum(
+        int((change.actual or {}).get("memory") or 0)
+        for change in plan.changes
+        if change.resource.when == Phase.SWITCH and set(change.keys) - {"active", "enabled", "left over"}
+    )
+    if look.memory is not None and memory > look.memory:
+        return (
+            f"a new instance beside the old one needs about {memory >> 20} MiB of memory and "
+            f"{look.memory >> 20} MiB are available; nothing was changed: free some, or use fewer workers"
+        )
+    sent = sum(
+        step.size
+        for change in plan.changes
+        if change.resource.when == Phase.BUILD
+        for step in type(change.resource).steps([change])
+        if isinstance(step, Upload)
+    )
+    if look.disk is not None and 2 * sent + SPARE > look.disk:
+        return (
+            f"the plan needs about {2 * sent + SPARE >> 20} MiB of disk below /srv and {look.disk >> 20} MiB are "
+            "free; nothing was changed: free some, or keep fewer releases"
+        )
+    return None
 
 
 def _waiting(deferred: Deferred) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 from deploy import transport
 from deploy.converge import Role, Wishes, converge
@@ -17,6 +18,8 @@ from deploy.facts import Facts
 from deploy.inventory import Host
 from deploy.remote import Remote
 from deploy.shell import Secret
+
+Answer = TypeVar("Answer")
 
 WORKERS = 20
 """Hosts worked on at once; each costs one thread and one connection."""
@@ -76,6 +79,25 @@ def run_host(
         report = Report(host.name, "failed", seconds=monotonic() - began, failure=failure)
     emit(Finished(host.name, report))
     return report
+
+
+def ask(
+    hosts: Sequence[Host],
+    question: Callable[[transport.Session], Answer],
+    *,
+    password: Callable[[str], Secret] | None = None,
+) -> list[Answer | BarehostError]:
+    """Put one question to every host side by side; the answers in the order of the hosts, or what went wrong."""
+
+    def asked(host: Host) -> Answer | BarehostError:
+        try:
+            with transport.connect(host, password=password) as session:
+                return question(session)
+        except BarehostError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=min(WORKERS, len(hosts) or 1)) as pool:
+        return list(pool.map(asked, hosts))
 
 
 def recall(state: Path, host: str) -> Facts | None:

@@ -18,6 +18,8 @@ class Look:
 
     unfinished: when the files transaction was opened that a killed run left behind (UTC), or None.
     running: the folder of the apply that runs on the host right now, or None; holder: who started it.
+    busy: who holds the host for a longer run, since when; None when nobody does, or this session itself.
+    memory: bytes a new process may use without pushing out others. disk: bytes free below /srv.
     """
 
     facts: Facts
@@ -25,6 +27,9 @@ class Look:
     unfinished: str | None = None
     running: str | None = None
     holder: str | None = None
+    busy: str | None = None
+    memory: int | None = None
+    disk: int | None = None
 
 
 _STATUS = Script(r"""
@@ -32,10 +37,17 @@ if [ -e /run/barehost/lock ] && ! flock -n /run/barehost/lock true; then
   read -r run < /run/barehost/holder && printf 'running %s\n' "$run"
   printf 'holder %s\n' "$(cat "$run/about" 2>/dev/null)"
 else
+  if [ -e /run/barehost/run ] && [ ! -e "$SCRATCH/lock" ] && ! flock -n /run/barehost/run true; then
+    printf 'busy %s\n' "$(cat /run/barehost/run.by)"
+  fi
   for left in /var/lib/barehost/undo /var/lib/barehost/sweep; do
     [ -e "$left" ] && printf 'unfinished %s\n' "$(date -u -r "$left" '+%Y-%m-%d %H:%M:%S')" && break
   done
 fi
+while read -r key value unit; do
+  [ "$key" = MemAvailable: ] && printf 'memory %s\n' "$value" && break
+done < /proc/meminfo
+printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
 :
 """)
 
@@ -88,6 +100,9 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
         unfinished=status.get("unfinished"),
         running=status.get("running"),
         holder=status.get("holder"),
+        busy=status.get("busy"),
+        memory=int(status["memory"]) * 1024 if "memory" in status else None,
+        disk=int(status["disk"]) if "disk" in status else None,
     )
 
 

@@ -127,6 +127,17 @@ class Remote:
             rest = rest[max(size, 0) :]
         return found
 
+    def lock(self, about: str) -> str | None:
+        """Hold the host for this session until it ends or :meth:`unlock`: None, or who holds it since when."""
+        reply = self.session.run(sh(_LOCK, about=about), timeout=LOOK_SECONDS)
+        if reply.rc == 0:
+            return None
+        return reply.stdout.decode(errors="replace").strip() or "another run holds the host"
+
+    def unlock(self) -> None:
+        """Give the host back; nothing happens where it is not held."""
+        self.session.run(sh(_UNLOCK), timeout=LOOK_SECONDS)
+
     def _send(self, host: str, program: Program, emit: Emit) -> None:
         self.session.put("bundle", program.bundle())
         for upload in program.uploads:
@@ -141,10 +152,26 @@ mkdir -p -m 700 /var/lib/barehost /var/lib/barehost/runs /var/lib/barehost/loade
 tar -xzf "$SESSION/bundle" -C "$run" && rm -f "$SESSION/bundle" || exit
 for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
 : > "$run/log"
-systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 /bin/sh "$run/program" || exit
+systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
+  /bin/sh "$run/program" || exit
 ls -1d /var/lib/barehost/runs/* | head -n -20 | while read -r past; do rm -rf "$past"; done
 """
 """Unpacks what was sent and starts it; keeps the folders of the last twenty runs."""
+
+_LOCK = r"""
+mkdir -p -m 700 /run/barehost && exec 8>>/run/barehost/run || exit
+flock -n 8 || { cat /run/barehost/run.by; exit 75; }
+printf '%s holds the host since %s' @{about} "$(date -u '+%Y-%m-%d %H:%M:%S UTC')" > /run/barehost/run.by
+tail -s 0.2 -f --pid="$LOOP" /dev/null </dev/null >/dev/null 2>&1 &
+echo "$!" > "$SCRATCH/lock"
+"""
+"""The lock is held by a process that lives as long as this session's, however that ends."""
+
+_UNLOCK = r"""
+[ -e "$SCRATCH/lock" ] || exit 0
+read -r holder < "$SCRATCH/lock" && kill "$holder" 2>/dev/null
+rm -f "$SCRATCH/lock"
+"""
 
 _FOLLOW = r"""
 pid=$(systemctl show --value -p MainPID @{unit})
@@ -245,4 +272,3 @@ def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], N
 def _run_id() -> str:
     """Sortable by time, unique: two runs in one second differ."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-

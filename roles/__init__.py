@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +15,12 @@ from deploy.errors import InputError
 from deploy.inventory import Host
 
 
-def roles_of(host: Host) -> list[Role]:
-    """The roles a host has, in the inventory's order; ``roles/`` of the user's own project wins over ours."""
-    return [_role(host, name) for name in host.roles]
+def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
+    """The roles a host has, in the inventory's order; ``roles/`` of the user's own project wins over ours.
+
+    only: names of roles that count, where a run is about a part of the host; none: all.
+    """
+    return [_role(host, name) for name in host.roles if not only or name in only]
 
 
 def _role(host: Host, name: str) -> Role:

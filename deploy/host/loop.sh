@@ -13,7 +13,7 @@ command -v "$tool" >/dev/null || fail "missing $tool"; done;
 read -r nonce < /proc/sys/kernel/random/uuid; read -r id < /proc/sys/kernel/random/uuid;
 
 # What a look needs lies in memory, so that a full disk can still be looked at; uploads go to the disk.
-scratch=/run/barehost/sessions/$id; SCRATCH=$scratch; SESSION=/var/lib/barehost/sessions/$id; export SCRATCH SESSION;
+scratch=/run/barehost/sessions/$id; SCRATCH=$scratch; SESSION=/var/lib/barehost/sessions/$id; LOOP=$$; export SCRATCH SESSION LOOP;
 mkdir -p "$scratch" || fail "no folder";
 leave() { cd /; rm -rf "$scratch" "$SESSION"; };
 trap leave EXIT; trap "exit 1" HUP INT PIPE TERM;

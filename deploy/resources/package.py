@@ -218,7 +218,7 @@ holder() {  # who holds the lock on file $1, as a sentence's middle; fails when 
   started=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f20) || started=
   command=$(tr '\0' ' ' < "/proc/$pid/cmdline" 2>/dev/null) || command=
   uptime=$(cut -d. -f1 /proc/uptime)
-  printf '%s(process %s%s)' "${command:-another program }" "$pid" \
+  printf '%.60s (process %s%s)' "${command:-another program}" "$pid" \
     "${started:+, for $((uptime - started / $(getconf CLK_TCK 2>/dev/null || echo 100))) s}"
 }
 free() {  # waits until nobody holds a lock of apt or dpkg, 120 s at most
@@ -241,7 +241,7 @@ free
 
 _INDEX = r"""
 stamp=/var/lib/barehost/apt-updated
-refreshed=
+refreshed= outdated=
 stale() {
   [ -e "$stamp" ] || return 0
   [ -n "$(find "$stamp" -mmin +@{minutes})" ] && return 0
@@ -255,6 +255,7 @@ update() {
   then
     mkdir -p /var/lib/barehost && chmod 700 /var/lib/barehost && : > "$stamp"
   else
+    outdated=', and its index could not be refreshed'
     echo 'the package index could not be refreshed; going on with what is known' >&2
   fi
 }
@@ -295,7 +296,7 @@ if [ -n "$missing" ] && grep -q 'is a virtual package provided by' "$RUN/apt.log
   fail "${missing% } cannot be installed as named: name one of the packages that apt lists above as providing it"
 fi
 if [ -n "$missing" ]; then
-  fail "apt on this host knows no package ${missing% }: check the name, and the sources in /etc/apt"
+  fail "apt on this host knows no package ${missing% }$outdated: check the name, and the sources in /etc/apt"
 fi
-fail "apt-get install failed with exit code $rc: its own lines above say why"
+fail "apt-get install failed with exit code $rc$outdated: its own lines above say why"
 """

@@ -1,16 +1,21 @@
-"""The face: what `invoke --list` shows. Every task is parse → call → print; nothing heavy is imported before one runs."""
+"""The face: what `invoke --list` shows. Every task is parse → call → print, and imports only what it needs."""
 
 from __future__ import annotations
 
 from invoke import Collection
 
-from deploy.tasks import hosts, project, provision, staging
+from deploy.tasks import hosts, project, provision, release, staging
 
 namespace = Collection(
     provision.provision,
     provision.plan,
     provision.status,
     provision.verify,
+    release.release,
+    release.rollback,
+    release.restart,
+    release.releases,
+    release.history,
     project.init,
     hosts=Collection.from_module(hosts),
     staging=Collection.from_module(staging),

@@ -30,6 +30,8 @@ _GRACE = 15.0
 """Seconds a reply may be late after the host should have ended the script itself."""
 _TAIL = 4096
 """Bytes of what came last that are kept to explain how a session ended."""
+_LAST_WORDS = 5.0
+"""Seconds to wait for what the far side had to say when it ended the session."""
 _KILLED = (124, 137)
 """What timeout(1) returns for a script that it ended."""
 
@@ -193,7 +195,7 @@ class LoopSession:
         try:
             while view:
                 view = view[self._channel.send(bytes(view[:BLOCK])) :]
-        except OSError:
+        except (OSError, EOFError, SSHException):
             raise self._ended(doing) from None
         self.sent += len(data)
 
@@ -207,7 +209,7 @@ class LoopSession:
 
     def _ended(self, doing: str) -> HostError:
         """Why the session is over: the far side's own last words, or that the connection was lost."""
-        deadline = time.monotonic() + _GRACE
+        deadline = time.monotonic() + _LAST_WORDS
         with contextlib.suppress(TimeoutError):
             while self._receive(deadline):
                 pass

@@ -4,8 +4,8 @@ A frame is one header line, ``<kind> <name> <size> <sha256> <limit>``, and exact
 ``file`` begins the upload ``name``, ``more`` continues it, ``run`` is a script to run for at most ``limit``
 seconds (0: no limit), ``zrun`` the same with the script and its stdout compressed by gzip.
 
-A reply is the script's stdout as it comes, then a line break and ``<nonce> <rc> <0 or 1>``; with 1, what the
-script wrote to stderr follows, then a line break and ``<nonce>``. The nonce is the host's, new for each
+A reply is the script's stdout as it comes, then the line ``<nonce> <rc> <0 or 1>``; with 1, what the script
+wrote to stderr follows, then the line ``<nonce>``. The nonce is the host's, new for each
 session and never in a script's environment, so that nothing a script prints can end its own reply.
 """
 
@@ -100,7 +100,7 @@ class Incoming:
 
     def __init__(self, nonce: str) -> None:
         self.reply: Reply | None = None
-        self._mark = f"\n{nonce}".encode()
+        self._mark = nonce.encode()
         self._held = bytearray()
         self._rc: int | None = None
 
@@ -116,11 +116,11 @@ class Incoming:
 
     def _stdout(self) -> bytes:
         at = self._held.find(self._mark + b" ")
-        end = self._held.find(b"\n", at + 1) if at >= 0 else -1
+        end = self._held.find(b"\n", at) if at >= 0 else -1
         if end < 0:
             return self._take(self._certain() if at < 0 else at)
         stdout = bytes(self._held[:at])
-        _, rc, more = bytes(self._held[at + 1 : end]).split()
+        _, rc, more = bytes(self._held[at:end]).split()
         del self._held[: end + 1]
         self._rc = int(rc)
         if more == b"0":
@@ -134,12 +134,9 @@ class Incoming:
 
     def _certain(self) -> int:
         """How many of the held bytes cannot be the beginning of the end mark."""
-        at = self._held.rfind(b"\n")
-        return (
-            at
-            if at >= 0 and self._mark.startswith(self._held[at : at + len(self._mark)])
-            else len(self._held)
-        )
+        start = max(len(self._held) - len(self._mark), 0)
+        tails = (at for at in range(start, len(self._held)) if self._mark.startswith(self._held[at:]))
+        return next(tails, len(self._held))
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._held[:count])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import subprocess
@@ -30,6 +31,8 @@ SILENCE = 20.0
 """Seconds without a byte from the other side, keepalives unanswered, after which it counts as dead."""
 _PULSE = 5.0
 """Seconds of quiet after which the other side is asked for a sign of life."""
+_HANDSHAKE = 5.0
+"""Seconds for the key exchange, on top of a hop's timeout for the banner before it."""
 _WINDOW = 4 << 20
 """Bytes the host may send before we acknowledge; the window the other way is the host's choice (2 MiB in OpenSSH)."""
 
@@ -50,12 +53,13 @@ class Wire:
     """A socket that notices when the other side has gone quiet for good.
 
     paramiko sends and receives with short timeouts again and again; each of them asks here whether anything
-    was heard within SILENCE seconds, and a ConnectionError ends the connection when not. Meanwhile
+    was heard within SILENCE seconds, and a ConnectionAbortedError ends the connection when not. Meanwhile
     :class:`Pulse` asks for signs of life. Before the pulse starts, other deadlines hold.
     """
 
-    def __init__(self, sock: socket.socket | Any) -> None:
+    def __init__(self, sock: socket.socket | Any, program: subprocess.Popen[bytes] | None = None) -> None:
         self._sock = sock
+        self._program = program
         self.heard = time.monotonic()
         self.watched = False
         self._closed = False  # by that name, for paramiko asks any socket for it
@@ -82,6 +86,9 @@ class Wire:
     def close(self) -> None:
         self._closed = True
         self._sock.close()
+        if self._program is not None:
+            self._program.kill()
+            self._program.wait()
 
     def quiet(self) -> float:
         """Seconds since the other side was last heard."""
@@ -89,7 +96,8 @@ class Wire:
 
     def _check(self) -> None:
         if self.watched and self.quiet() > SILENCE:
-            raise ConnectionError(f"nothing was heard for {SILENCE:.0f} s")
+            # with a number, as a socket's own errors have: paramiko reads it
+            raise ConnectionAbortedError(errno.ECONNABORTED, f"nothing was heard for {SILENCE:.0f} s")
 
 
 class Pulse:
@@ -148,7 +156,7 @@ def open_link(host: str, hops: tuple[Hop, ...]) -> Link:
     try:
         for position, hop in enumerate(hops):
             where = host if position == len(hops) - 1 else f"{host}: jump host {hop.address}"
-            wire = Wire(_carrier(where, hop, link if position else None))
+            wire = _carrier(where, hop, link if position else None)
             link.add(_login(where, host, hop, wire), wire)
     except BaseException:
         link.close()
@@ -169,7 +177,7 @@ def fetch(host: str, hops: tuple[Hop, ...]) -> list[HostKey]:
             trusted = any(hostkeys.standing(known, key) == "trusted" for key in keys)
             if position == len(hops) - 1 or not trusted:
                 return keys
-            wire = Wire(_carrier(host, hop, link if position else None))
+            wire = _carrier(host, hop, link if position else None)
             link.add(_login(f"{host}: jump host {hop.address}", host, hop, wire), wire)
     finally:
         link.close()
@@ -179,11 +187,11 @@ def fetch(host: str, hops: tuple[Hop, ...]) -> list[HostKey]:
 def _keys(host: str, hop: Hop, before: Link | None) -> list[HostKey]:
     keys: dict[bytes, HostKey] = {}
     for kind in _KINDS:
-        wire = Wire(_carrier(host, hop, before))
+        wire = _carrier(host, hop, before)
         transport = _transport(wire, (kind,), only=True)
         transport.banner_timeout = transport.handshake_timeout = hop.timeout
         try:
-            transport.start_client(timeout=hop.timeout)
+            transport.start_client(timeout=hop.timeout + _HANDSHAKE)
             key = transport.get_remote_server_key()
             keys[key.asbytes()] = HostKey(hop.pin, key.get_name(), key.asbytes())
         except IncompatiblePeer:
@@ -195,27 +203,32 @@ def _keys(host: str, hop: Hop, before: Link | None) -> list[HostKey]:
     return list(keys.values())
 
 
-def _carrier(where: str, hop: Hop, before: Link | None) -> socket.socket | Any:
+def _carrier(where: str, hop: Hop, before: Link | None) -> Wire:
     """What carries the next ssh connection: a channel of the hop before, a program, or a TCP socket."""
     if before is not None:
         try:
-            return before.transport.open_channel(
-                "direct-tcpip",
-                (hop.address, hop.port),
-                ("127.0.0.1", 0),
-                window_size=_WINDOW,
-                timeout=hop.timeout,
+            return Wire(
+                before.transport.open_channel(
+                    "direct-tcpip",
+                    (hop.address, hop.port),
+                    ("127.0.0.1", 0),
+                    window_size=_WINDOW,
+                    timeout=hop.timeout,
+                )
             )
         except Exception as error:
             raise refusals.beyond(where, hop, error) from error
     if hop.command is not None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            subprocess.Popen(
-                ["/bin/sh", "-c", f"exec {hop.command}"], stdin=theirs.fileno(), stdout=theirs.fileno()
-            )
-        return ours
-    return _tcp(where, hop)
+        return _program(hop.command)
+    return Wire(_tcp(where, hop))
+
+
+def _program(command: str) -> Wire:
+    """A program that carries the connection on its stdin and stdout; its own complaints go to our stderr."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        shell = ["/bin/sh", "-c", f"exec {command}"]
+        return Wire(ours, subprocess.Popen(shell, stdin=theirs.fileno(), stdout=theirs.fileno()))
 
 
 def _tcp(where: str, hop: Hop) -> socket.socket:
@@ -276,7 +289,7 @@ def _login(where: str, host: str, hop: Hop, wire: Wire) -> Connection:
         connect_kwargs={
             "sock": wire,
             "auth_strategy": login,
-            "timeout": hop.timeout,
+            "timeout": hop.timeout + _HANDSHAKE,
             "banner_timeout": hop.timeout,
             "auth_timeout": hop.timeout,
             "channel_timeout": hop.timeout,

@@ -50,6 +50,10 @@ def handshake(where: str, hop: Hop, error: Exception) -> HostError:
             f"{where}: what answers at {place} does not speak ssh, or said nothing "
             f"within {hop.timeout:g} s; is it the right port?"
         )
+    if "No existing session" in said:
+        return HostError(
+            f"{where}: {place} did not finish the ssh handshake within {hop.timeout:g} s; is the host overloaded?"
+        )
     if type(error).__name__ == "IncompatiblePeer":
         return HostError(f"{where}: {place} and this machine share no algorithm ({said}); update sshd there")
     return HostError(
@@ -104,7 +108,7 @@ def start(where: str, user: str, output: str, *, sudo: bool, asked: bool) -> Hos
     output: everything received, without the prompt. asked: whether a password was sent.
     """
     text = " ".join(output.split())
-    if sudo and re.search(r"sudo\S* (command )?not found|[Uu]nknown command:? \W*sudo", text):
+    if sudo and re.search(r"sudo\W* ((command )?not found|No such file)|[Uu]nknown command:? \W*sudo", text):
         return HostError(f"{where}: there is no sudo on the host; install it there, or log in as root")
     if re.search(r"not in the sudoers|may not run sudo|not allowed to (execute|run)", text):
         return HostError(
@@ -130,7 +134,7 @@ def start(where: str, user: str, output: str, *, sudo: bool, asked: bool) -> Hos
         )
     if "barehost: no folder" in text:
         return HostError(f"{where}: no folder could be made under /run/barehost: {_tail(text)}")
-    if re.search(r"sh\S* (command )?not found|[Uu]nknown command:? \W*sh\b", text):
+    if re.search(r"sh\W* ((command )?not found|No such file)|[Uu]nknown command:? \W*sh\b", text):
         return HostError(f"{where}: {user} finds no sh on the host; it needs a POSIX shell")
     if re.search(r"This account is (currently )?not available|nologin", text):
         return HostError(

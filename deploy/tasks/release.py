@@ -1,0 +1,258 @@
+"""release, rollback, restart, releases, history, maintenance, logs, run: what happens to a site after its first day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from invoke import Context
+
+from deploy.tasks.common import chosen, password_once, state, task
+from deploy.tasks.provision import exit_code
+
+if TYPE_CHECKING:
+    from deploy.app import App
+    from deploy.errors import BarehostError
+    from deploy.inventory import Host
+    from deploy.release.listing import Held
+    from deploy.source import Release
+
+ROLES = ("gunicorn", "app")
+"""The roles that a release is about; the rest of a host is provision's."""
+
+SWITCH = {
+    "site": "only this site; default: every site of the chosen hosts",
+    "batch": "hosts switched at once: a number or a percentage; default: all",
+    "max_fail": "failed hosts that are accepted before the rest is not begun",
+    "keep_going": "leave what was switched where it is when a host fails",
+    "wait": "seconds to wait for another run that holds a host",
+}
+
+
+@task(help=SWITCH | {"ref": "branch, tag or commit of a git source, instead of the inventory's"})
+def release(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    site: str = "",
+    ref: str = "",
+    batch: str = "",
+    max_fail: int = 0,
+    keep_going: bool = False,
+    wait: float = 0.0,
+    json: bool = False,
+    v: int = 0,
+) -> int:
+    """Ship the site's source as it is now, without a lost request; ends with proof through Nginx."""
+    from deploy.source import release_of
+
+    now = datetime.now(UTC)
+    known: dict[str, Release] = {}
+
+    def shipped(host: Host, app: App) -> Release:
+        key = f"{app.project}\0{app.source}\0{app.ref}"
+        known[key] = known.get(key) or release_of(app, state(), now=now, ship=True, ref=ref or None)
+        return known[key]
+
+    hosts = _with(chosen(host, group, inventory), site, shipped)
+    return _roll("release", hosts, batch, max_fail, keep_going, wait, json, v)
+
+
+@task(
+    help=SWITCH | {"to": "the id to go back to; default: the newest older one that was healthy on all hosts"}
+)
+def rollback(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    site: str = "",
+    to: str = "",
+    batch: str = "",
+    max_fail: int = 0,
+    keep_going: bool = False,
+    wait: float = 0.0,
+    json: bool = False,
+    v: int = 0,
+) -> int:
+    """Go back to the last healthy release, with the same proof. Migrations are not undone."""
+    from deploy import report
+    from deploy.release.listing import target
+    from deploy.source import Release, whoami
+
+    hosts = chosen(host, group, inventory)
+    held = _held(hosts, site)
+    back = {name: target(name, by_host, to or None) for name, by_host in held.items()}
+
+    def earlier(host: Host, app: App) -> Release:
+        venv = next(one.venv for one in held[app.name][host.name] if one.id == back[app.name].id)
+        return Release(back[app.name].id, None, ship=True, by=whoami(), venv=venv)
+
+    for app in {app.name: app for one in hosts for app in one.apps if app.name in back and app.migrate}:
+        if not json:
+            report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
+    return _roll("rollback", _with(hosts, site, earlier), batch, max_fail, keep_going, wait, json, v)
+
+
+@task(help=SWITCH)
+def restart(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    site: str = "",
+    batch: str = "",
+    max_fail: int = 0,
+    keep_going: bool = False,
+    wait: float = 0.0,
+    json: bool = False,
+    v: int = 0,
+) -> int:
+    """Start the current release anew beside itself and switch: a restart without a lost request."""
+    from deploy.errors import InputError
+    from deploy.source import Release, whoami
+
+    hosts = chosen(host, group, inventory)
+    held = _held(hosts, site)
+    run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+    def same(host: Host, app: App) -> Release:
+        current = next((one for one in held[app.name][host.name] if one.current), None)
+        if current is None:
+            raise InputError(f"{host.name} serves no release of {app.name}; invoke provision makes the first")
+        return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
+
+    return _roll("restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v)
+
+
+@task(help={"site": SWITCH["site"]})
+def releases(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    site: str = "",
+    json: bool = False,
+) -> None:
+    """List the releases that hosts hold: id, commit, who, when, healthy or failed, current, size."""
+    from deploy import report
+
+    rows = [
+        [
+            name,
+            app,
+            one.id,
+            one.state,
+            one.commit[:7] or "no commit",
+            one.by,
+            one.staged,
+            f"{one.size} KiB" if one.size is not None else "gone",
+        ]
+        for app, by_host in _held(chosen(host, group, inventory), site).items()
+        for name, held in by_host.items()
+        for one in held
+    ]
+    report.table(["host", "site", "release", "state", "commit", "by", "staged", "size"], rows, json=json)
+
+
+@task(help={"n": "how many lines a host"})
+def history(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    n: int = 20,
+    json: bool = False,
+) -> int:
+    """Read the hosts' own log of runs: when, how it ended, who, from where, what, which plan."""
+    from deploy import fleet, report
+    from deploy.errors import BarehostError
+    from deploy.shell import sh
+
+    hosts = chosen(host, group, inventory)
+    script = sh("[ ! -e /var/log/barehost.log ] || tail -n @{n} /var/log/barehost.log", n=n)
+    answers = fleet.ask(hosts, lambda session: session.run(script, timeout=60), password=password_once())
+    rows, failed = [], 0
+    for one, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, BarehostError):
+            report.error(answer)
+            failed = failed or answer.exit_code
+            continue
+        for line in answer.stdout.decode(errors="replace").splitlines():
+            when, outcome, what = ([*line.split(" ", 2), "", ""])[:3]
+            rows.append([one.name, when, outcome, what])
+    report.table(["host", "when", "outcome", "who and what"], rows, json=json)
+    return failed
+
+
+def _with(hosts: Sequence[Host], site: str, release: Callable[[Host, App], Release]) -> list[Host]:
+    """The hosts with the release that each chosen site is to get; a site not chosen stays as it is."""
+    from dataclasses import replace
+
+    from deploy.errors import InputError
+
+    done = []
+    for host in hosts:
+        apps = tuple(app for app in host.apps if app.state == "present" and (not site or app.name == site))
+        if apps:
+            releases = {app.name: release(host, app) for app in apps}
+            done.append(replace(host, apps=apps, releases=releases))
+    if not done:
+        raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
+    return done
+
+
+def _held(hosts: Sequence[Host], site: str) -> dict[str, dict[str, list[Held]]]:
+    """The releases that hosts hold, by site and host; the first host that cannot be asked is an error."""
+    from deploy import fleet
+    from deploy.errors import BarehostError, InputError
+    from deploy.release import listing
+    from deploy.transport import Session
+
+    def question(session: Session) -> dict[str, list[Held]]:
+        names = [app.name for app in session.host.apps if not site or app.name == site]
+        return {name: listing.parse(session.run(listing.script(name), timeout=60).stdout) for name in names}
+
+    found: dict[str, dict[str, list[Held]]] = {}
+    answers: Sequence[Mapping[str, list[Held]] | BarehostError] = fleet.ask(
+        hosts, question, password=password_once()
+    )
+    for host, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, BarehostError):
+            raise answer
+        for name, held in answer.items():
+            found.setdefault(name, {})[host.name] = held
+    if not found:
+        raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
+    return found
+
+
+def _roll(
+    what: str,
+    hosts: Sequence[Host],
+    batch: str,
+    max_fail: int,
+    keep_going: bool,
+    wait: float,
+    json: bool,
+    verbose: int,
+) -> int:
+    from deploy import report
+    from deploy.roles import roles_of
+    from deploy.rollout import Course, rollout
+    from deploy.source import whoami
+
+    course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
+    with report.reporter(json=json, verbose=verbose, diff=False, hosts=[one.name for one in hosts]) as shown:
+        reports = rollout(
+            hosts,
+            lambda host: roles_of(host, only=ROLES),
+            course,
+            shown,
+            state=state(),
+            password=password_once(),
+        )
+        shown.close(reports)
+    return exit_code(reports, check=False)
