@@ -29,11 +29,21 @@ step() {
 }
 
 # What a run that was killed left behind: files that were never proven go back, staged ones go away.
+# The old files stay until every one of them is back; where one cannot go back, a later run tries again.
 recover() {
   [ -e "$STATE/undo" ] || [ -e "$STATE/sweep" ] || return 0
-  if [ -e "$STATE/undo" ]; then sh "$STATE/undo" 9>&- && rm -f "$STATE/undo" && event restored; fi
+  if [ -e "$STATE/undo" ]; then
+    sh "$STATE/undo" 9>&- || { echo "some files could not be put back yet; the next run tries again"; return 1; }
+    rm -f "$STATE/undo" && sync -f "$STATE" || return
+    event restored
+  fi
   if [ -e "$STATE/sweep" ]; then sh "$STATE/sweep" && rm -f "$STATE/sweep"; fi
   sync -f "$STATE"
+}
+
+# Before anything is staged, the host knows what to sweep away should the run end here.
+announce() {
+  cp "$RUN/sweep" "$STATE/sweep.new" && mv -f "$STATE/sweep.new" "$STATE/sweep" && sync -f "$STATE" || fail
 }
 
 stage_file() { # blob owner group mode target
@@ -82,4 +92,4 @@ finish() { # outcome
 }
 
 lock
-recover
+recover || { finish failed; exit 1; }

@@ -218,7 +218,8 @@ class LoopSession:
         self.close()
         if "barehost: " in said:
             return refusals.rejected(self.host.name, said)
-        return refusals.lost(self.host.name, doing, str(error or "the host closed it"))
+        why = getattr(error, "strerror", None) or error or "the host closed it"
+        return refusals.lost(self.host.name, doing, str(why))
 
 
 def command(prompt: str | None) -> str:

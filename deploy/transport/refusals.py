@@ -108,7 +108,9 @@ def start(where: str, user: str, output: str, *, sudo: bool, asked: bool) -> Hos
     output: everything received, without the prompt. asked: whether a password was sent.
     """
     text = " ".join(output.split())
-    if sudo and re.search(r"sudo\W* ((command )?not found|No such file)|[Uu]nknown command:? \W*sudo", text):
+    if sudo and re.search(
+        r"sudo\W* ([Cc]ommand not found|not found|No such file)|[Uu]nknown command:? \W*sudo", text
+    ):
         return HostError(f"{where}: there is no sudo on the host; install it there, or log in as root")
     if re.search(r"not in the sudoers|may not run sudo|not allowed to (execute|run)", text):
         return HostError(
@@ -134,7 +136,7 @@ def start(where: str, user: str, output: str, *, sudo: bool, asked: bool) -> Hos
         )
     if "barehost: no folder" in text:
         return HostError(f"{where}: no folder could be made under /run/barehost: {_tail(text)}")
-    if re.search(r"sh\W* ((command )?not found|No such file)|[Uu]nknown command:? \W*sh\b", text):
+    if re.search(r"\bsh\W* ([Cc]ommand not found|not found|No such file)|[Uu]nknown command:? \W*sh\b", text):
         return HostError(f"{where}: {user} finds no sh on the host; it needs a POSIX shell")
     if re.search(r"This account is (currently )?not available|nologin", text):
         return HostError(
