@@ -152,10 +152,17 @@ class _Builder:
             ),
             "keep": join([Script("set -e"), *_keep(staged), Script("")]),
             "rename": join([Script("set -e"), *(_rename(one) for one in staged), Script("")]),
-            "undo": join([*(_undo(one) for one in reversed(staged)), *_reload(staged, units), Script("")]),
+            "undo": join(
+                [
+                    Script(_SAME),
+                    *(_undo(one) for one in reversed(staged)),
+                    *_reload(staged, units),
+                    Script('[ -z "${stuck-}" ]\n'),
+                ]
+            ),
             "candidate": join([Script("set -e"), *(_candidate(one) for one in staged), Script("")]),
         }
-        self.lines.append(Script('cp "$RUN/sweep" "$STATE/sweep" && sync -f "$STATE" || fail'))
+        self.lines.append(Script("announce"))
         for one in staged:
             if isinstance(one, Put):
                 self.blobs.append(one.content)
@@ -217,14 +224,20 @@ def _rename(one: Put | Symlink | Remove) -> Script:
     return sh("mv -fT -- @{new} @{path}", new=_new(one.path), path=one.path)
 
 
+_SAME = r"""same() { [ "$(stat -c %d:%i -- "$1")" = "$(stat -c %d:%i -- "$2" 2>/dev/null)" ]; }"""
+"""Whether two names are one file already: mv calls that an error."""
+
+
 def _undo(one: Put | Symlink | Remove) -> Script:
     """The old inode back in its place; where there was none, the new file goes.
 
-    Safe to repeat after being cut off: the old one stays until the sweep, a second link to it is renamed.
+    Safe to repeat after being cut off: the old one stays until the sweep, a second link to it is renamed. The
+    sweep must not come before all are back: a file without an old one is taken for new, and goes.
     """
     return sh(
-        "if [ -e @{old} ] || [ -L @{old} ]; then ln -fPT -- @{old} @{new} && mv -fT -- @{new} @{path}\n"
-        "else rm -f -- @{path}; fi",
+        "if [ -e @{old} ] || [ -L @{old} ]; then\n"
+        "  same @{old} @{path} || { ln -fPT -- @{old} @{new} && mv -fT -- @{new} @{path}; } || stuck=1\n"
+        "else rm -f -- @{path} || stuck=1; fi",
         old=_old(one.path),
         new=_new(one.path),
         path=one.path,

@@ -79,5 +79,7 @@ def _run(checkout: Path, section: Section) -> int:
     report.say(f"\n== {section.name}: {section.about} ==")
     began = monotonic()
     code = subprocess.run([str(tool), *words], cwd=checkout, stdin=subprocess.DEVNULL, check=False).returncode
-    report.say(f"-- {section.name}: {'passed' if code == 0 else f'exit code {code}'}, {monotonic() - began:.1f} s")
+    report.say(
+        f"-- {section.name}: {'passed' if code == 0 else f'exit code {code}'}, {monotonic() - began:.1f} s"
+    )
     return code

@@ -1,0 +1,121 @@
+"""Runs an apply for real, on this machine's sh, in a mount namespace of its own: its folders lie in a test's folder.
+
+Needs root, but no host: systemd's commands are stand-ins that write down how they were called.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.apply import Program
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace of its own needs root")
+
+NONCE = "abcd"
+
+MOUNTS = r"""
+mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/barehost && mount --bind "$BOX/lib" /var/lib/barehost &&
+mount -t tmpfs tmpfs /run && mkdir /run/barehost && mount --bind "$BOX/run" /run/barehost &&
+mount -t tmpfs tmpfs /var/log && : > /var/log/barehost.log && mount --bind "$BOX/log" /var/log/barehost.log &&
+mount --bind "$BOX/bin" /usr/local/sbin || exit
+[ ! -d "$BOX/etc" ] || mount --bind "$BOX/etc" /etc || exit
+exec sh "$1"
+"""
+
+SYSTEMCTL = r"""#!/bin/sh
+[ "$1" != show ] || exec cat "$BOX/pid"
+echo "$@" >> "$BOX/systemctl"
+[ ! -e "$BOX/systemctl-fails" ]
+"""
+
+SYSTEMD_RUN = r"""#!/bin/sh
+for program; do :; done
+sh "$program" & echo $! > "$BOX/pid"
+"""
+
+COUNTING = r"""#!/bin/sh
+read -r n < "$BOX/count"; n=$((n + 1)); echo "$n" > "$BOX/count"
+[ "$n" != "$KILL_AT" ] || kill -KILL 0
+exec /usr/bin/${0##*/} "$@"
+"""
+"""Stands before each command that touches the disk; the one that is number KILL_AT kills the whole run first."""
+
+
+@dataclass
+class Sandbox:
+    """A host's folders of ours, below ``box``; ``target`` is where a test's files lie, the same path for both."""
+
+    box: Path
+
+    def __post_init__(self) -> None:
+        for name in ("lib/runs", "lib/loaded", "run", "bin", "target"):
+            (self.box / name).mkdir(parents=True)
+        for name in ("log", "systemctl", "pid"):
+            (self.box / name).touch()
+        self.install("systemctl", SYSTEMCTL)
+        self.install("systemd-run", SYSTEMD_RUN)
+
+    @property
+    def target(self) -> Path:
+        return self.box / "target"
+
+    def install(self, name: str, text: str) -> None:
+        (self.box / "bin" / name).write_text(text)
+        (self.box / "bin" / name).chmod(0o755)
+
+    def count_commands(self) -> None:
+        """From now on each command that touches the disk is counted, and may be the last."""
+        for name in ("mkdir", "install", "ln", "cp", "mv", "rm", "sync"):
+            self.install(name, COUNTING)
+
+    @property
+    def counted(self) -> int:
+        return int((self.box / "count").read_text())
+
+    def unpack(self, program: Program) -> Path:
+        """The run's folder, as the start of an apply lays it out."""
+        folder = self.box / "lib" / "runs" / program.id
+        (folder / "upload").mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(program.bundle()))) as tar:
+            tar.extractall(folder, filter="tar")
+        (folder / "log").touch()
+        return folder
+
+    def run(self, program: Program, *, kill_at: int = 0) -> tuple[int, list[str]]:
+        """Run the program to its end, or until it is killed; its exit code and the events of its log."""
+        folder = self.unpack(program)
+        (self.box / "count").write_text("0\n")
+        done = self.sh(f"/var/lib/barehost/runs/{program.id}/program", KILL_AT=str(kill_at))
+        log = (folder / "log").read_text()
+        mark = f"\x1e{NONCE} "
+        events = [line.removeprefix(mark) for line in log.split("\n") if line.startswith(mark)]
+        assert not done.stderr, done.stderr.decode()
+        return done.returncode, events
+
+    def log_of(self, program: Program) -> str:
+        return (self.box / "lib" / "runs" / program.id / "log").read_text()
+
+    def sh(self, file: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a script's file in the namespace."""
+        return subprocess.run(
+            ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS, "sh", file],
+            env={**os.environ, "BOX": str(self.box), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            start_new_session=True,
+            check=False,
+        )
+
+    @property
+    def left(self) -> list[str]:
+        """What an apply keeps beside its targets and in its state while it is open: nothing once it is done."""
+        beside = [str(path) for path in self.target.rglob(".barehost*")]
+        return beside + [name for name in ("undo", "sweep") if (self.box / "lib" / name).exists()]
