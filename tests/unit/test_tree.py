@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +17,8 @@ from deploy.resources import tree as module
 from deploy.resources.tree import Tree, record_of
 from tests.unit import local
 
-OWNER = {"owner": Path("/").owner(), "group": Path("/").group()}
+OWNER = {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name}
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 HOSTILE = [
     "-rf",
     "a\nb",
@@ -368,6 +371,7 @@ def test_the_stream_is_the_same_every_time_and_small_where_that_pays(tmp_path: P
     assert 200_000 < len(uploads[0]) < 220_000
 
 
+@AS_ROOT
 def test_another_owner_is_drift_and_is_set_back(tmp_path: Path, source: Path) -> None:
     site = tmp_path / "site"
     tree = Tree(str(site), source, owner="daemon", group="mail")
@@ -381,6 +385,7 @@ def test_another_owner_is_drift_and_is_set_back(tmp_path: Path, source: Path) ->
     local.settle(other, tmp_path)
 
 
+@AS_ROOT
 def test_an_owner_with_another_number_is_drift(tmp_path: Path, source: Path, records: Path) -> None:
     tree = Tree(str(tmp_path / "site"), source, owner="daemon", group="mail")
     local.settle(tree, tmp_path)
@@ -388,6 +393,7 @@ def test_an_owner_with_another_number_is_drift(tmp_path: Path, source: Path, rec
     assert not local.run(Tree.probe([tree])).stdout.startswith(b"#0\0same")
 
 
+@AS_ROOT
 def test_an_owner_that_the_host_does_not_have_fails_and_says_so(tmp_path: Path, source: Path) -> None:
     tree = Tree(str(tmp_path / "site"), source, owner="barehost-none")
     (done,) = local.apply(list(Tree.steps([local.change(tree)])), tmp_path)
