@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -17,7 +17,8 @@ from deploy.look import Look
 from deploy.plan import Plan
 from deploy.resource import Phase, Resource
 from deploy.shell import sh
-from deploy.transport import Session
+from deploy.transport import Reply, Session
+from deploy.transport.session import each
 
 LOOK_SECONDS = 120
 """How long one look may take: a tree of 50,000 files takes under a second, a host that swaps much longer."""
@@ -196,25 +197,30 @@ class _Follower:
     output: list[str] = field(default_factory=list)
     began: float = 0.0
     running: bool = False
+    blank: bool = False
 
-    def follow(self, lines: Iterator[bytes]) -> Outcome:
-        blank = False
-        for raw in lines:
-            line = raw.decode(errors="replace").rstrip("\n")
-            if line.startswith("\x1e"):
-                self._event(line[1:].split(" "))
-                blank = False
-                continue
-            if blank:
-                self._print("")
-            blank = line == ""
-            if not blank:
-                self._print(line)
+    def follow(self, stream: Generator[bytes, None, Reply]) -> Outcome:
+        """Read to the end. Raises LockedError when another apply holds the host, ApplyError when none began."""
+        reply = each(stream, self._line)
         if self.outcome == "locked":
             raise LockedError(
                 f"{self.host}: another run holds the host; wait for it, or follow it by running again"
             )
+        if reply.rc != 0 and self.outcome == "lost":
+            told = reply.stderr.decode(errors="replace").strip() or f"exit code {reply.rc}"
+            raise ApplyError(f"{self.host}: the apply could not be started, so nothing was changed: {told}")
         return Outcome(self.outcome, self.failed, self.exit_code, tuple(self.output), self.restored)
+
+    def _line(self, line: str) -> None:
+        if line.startswith("\x1e"):
+            self._event(line[1:].split(" "))
+            self.blank = False
+            return
+        if self.blank:
+            self._print("")
+        self.blank = line == ""
+        if not self.blank:
+            self._print(line)
 
     def _event(self, words: list[str]) -> None:
         nonce, kind, *rest = words

@@ -29,6 +29,7 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
     yield Directory("/var/www/acme")
     yield Directory("/var/www/.barehost")
     yield Template("/var/www/.barehost/unavailable.html", "unavailable.html.j2", host=host)
+    yield Template("/var/www/.barehost/maintenance.html", "maintenance.html.j2", host=host)
 
     if facts.nginx is None and any(app.tls for app in apps):
         yield Deferred(what="Nginx's sites: how TLS is written depends on its version", after="package:nginx")

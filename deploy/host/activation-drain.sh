@@ -3,7 +3,7 @@
 old=$(cat "$RUN/$app.old")
 if [ -n "$old" ] && [ "$old" != "$n" ]; then
   drained "/run/$app/$old/gunicorn.sock" @{drain}
-  systemctl stop "$app@$old.service"
+  systemctl stop --no-block "$app@$old.service" # its requests are done; its workers take a second to go
 fi
 log=/var/log/nginx/$app.access.log
 systemctl kill -s USR1 --kill-who=main nginx.service 2>/dev/null && sleep 0.05

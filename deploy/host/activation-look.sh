@@ -41,7 +41,7 @@ look() {
     [ -L "$link" ] || continue
     unit=${link##*/}; [ "$unit" = "$1@$n.service" ] || stray="$stray $unit"
   done
-  for unit in $(units "$1" --state=active,activating,deactivating,failed); do
+  for unit in $(units "$1" --state=active,activating,failed); do
     [ "$unit" = "$1@$n.service" ] && continue
     case " $stray " in *" $unit "*) ;; *) stray="$stray $unit" ;; esac
   done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Collection
 
-from deploy.tasks import hosts, project, provision, release, staging
+from deploy.tasks import hosts, project, provision, release, sites, staging
 
 namespace = Collection(
     provision.provision,
@@ -16,6 +16,9 @@ namespace = Collection(
     release.restart,
     release.releases,
     release.history,
+    sites.maintenance,
+    sites.logs,
+    sites.run,
     project.init,
     hosts=Collection.from_module(hosts),
     staging=Collection.from_module(staging),

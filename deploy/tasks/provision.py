@@ -71,7 +71,7 @@ def verify(
     """Prove with testinfra what a provisioned host must show: packages, users, units, ports, headers, files."""
     from deploy.verify import verify as run
 
-    return run(chosen(host, group, inventory), verbose=v)
+    return run(chosen(host, group, inventory), password=password_once(), verbose=v)
 
 
 def _converge(

@@ -4,7 +4,8 @@
         reply = session.run(sh("uname -r"), timeout=30)
 
 session.py is what the engine sees; route.py says how a host is reached, hostkeys.py which key it must show,
-link.py connects and logs in, channel.py and frames.py speak with deploy/host/loop.sh on the other side.
+link.py connects hop by hop (wire.py carries, login.py finds the keys), channel.py and frames.py speak with
+deploy/host/loop.sh on the other side, and refusals.py words what can go wrong.
 paramiko and Fabric are imported when a connection is made, not before.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from deploy.shell import Secret
+from deploy.shell import Script, Secret
 from deploy.transport import hostkeys, route
 from deploy.transport.hostkeys import HostKey
 from deploy.transport.session import Reply, Session
@@ -21,7 +22,7 @@ from deploy.transport.session import Reply, Session
 if TYPE_CHECKING:
     from deploy.inventory import Host
 
-__all__ = ["HostKey", "Reply", "Session", "connect", "scan", "standing", "trust"]
+__all__ = ["HostKey", "Reply", "Session", "connect", "interact", "scan", "standing", "trust"]
 
 
 def connect(host: Host, *, password: Callable[[str], Secret] | None = None) -> Session:
@@ -49,6 +50,16 @@ def connect(host: Host, *, password: Callable[[str], Secret] | None = None) -> S
     except BaseException:
         link.close()
         raise
+
+
+def interact(host: Host, script: Script) -> int:
+    """Run ``script`` as root on a terminal of the host that is this process's own; its exit code.
+
+    Raises HostError as :func:`connect` does.
+    """
+    from deploy.transport.terminal import interact as on_terminal
+
+    return on_terminal(host, script)
 
 
 def scan(host: Host) -> list[HostKey]:

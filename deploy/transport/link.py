@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from fabric import Config, Connection
-from paramiko import Agent, PKey, SSHConfig, Transport
-from paramiko.ssh_exception import (
-    AuthenticationException,
-    IncompatiblePeer,
-    PasswordRequiredException,
-    SSHException,
-)
+from paramiko import PKey, SSHConfig, Transport
+from paramiko.ssh_exception import IncompatiblePeer
 
 from deploy.errors import HostError
 from deploy.transport import hostkeys, refusals
 from deploy.transport.hostkeys import HostKey, Known
-from deploy.transport.route import IDENTITIES, Hop
+from deploy.transport.login import Login
+from deploy.transport.route import Hop
+from deploy.transport.wire import Pulse, Wire
 
-SILENCE = 20.0
-"""Seconds without a byte from the other side, keepalives unanswered, after which it counts as dead."""
-_PULSE = 5.0
-"""Seconds of quiet after which the other side is asked for a sign of life."""
 _HANDSHAKE = 5.0
 """Seconds for the key exchange, on top of a hop's timeout for the banner before it."""
 _WINDOW = 4 << 20
@@ -47,76 +35,6 @@ _KEX = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp38
 _KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
-
-
-class Wire:
-    """A socket that notices when the other side has gone quiet for good.
-
-    paramiko sends and receives with short timeouts again and again; each of them asks here whether anything
-    was heard within SILENCE seconds, and a ConnectionAbortedError ends the connection when not. Meanwhile
-    :class:`Pulse` asks for signs of life. Before the pulse starts, other deadlines hold.
-    """
-
-    def __init__(self, sock: socket.socket | Any, program: subprocess.Popen[bytes] | None = None) -> None:
-        self._sock = sock
-        self._program = program
-        self.heard = time.monotonic()
-        self.watched = False
-        self._closed = False  # by that name, for paramiko asks any socket for it
-
-    def recv(self, size: int) -> bytes:
-        try:
-            data: bytes = self._sock.recv(size)
-        except TimeoutError:
-            self._check()
-            raise
-        self.heard = time.monotonic()
-        return data
-
-    def send(self, data: bytes) -> int:
-        try:
-            return int(self._sock.send(data))
-        except TimeoutError:
-            self._check()
-            raise
-
-    def settimeout(self, seconds: float | None) -> None:
-        self._sock.settimeout(seconds)
-
-    def close(self) -> None:
-        self._closed = True
-        self._sock.close()
-        if self._program is not None:
-            self._program.kill()
-            self._program.wait()
-
-    def quiet(self) -> float:
-        """Seconds since the other side was last heard."""
-        return time.monotonic() - self.heard
-
-    def _check(self) -> None:
-        if self.watched and self.quiet() > SILENCE:
-            # with a number, as a socket's own errors have: paramiko reads it
-            raise ConnectionAbortedError(errno.ECONNABORTED, f"nothing was heard for {SILENCE:.0f} s")
-
-
-class Pulse:
-    """Asks the other side for a sign of life whenever it has been quiet; one thread a connection."""
-
-    def __init__(self, wire: Wire, transport: Transport) -> None:
-        self._wire, self._transport = wire, transport
-        self._over = threading.Event()
-        wire.heard, wire.watched = time.monotonic(), True
-        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
-
-    def stop(self) -> None:
-        self._over.set()
-
-    def _beat(self) -> None:
-        while not self._over.wait(_PULSE):
-            if self._wire.quiet() >= _PULSE:
-                with contextlib.suppress(Exception):  # the reader learns why the connection ended
-                    self._transport.global_request("keepalive@openssh.com", wait=True)
 
 
 class Link:
@@ -316,104 +234,3 @@ class _Pinned:
 
     def missing_host_key(self, _client: Any, _name: str, key: PKey) -> None:
         hostkeys.check(self._known, HostKey(self._hop.pin, key.get_name(), key.asbytes()), self._host)
-
-
-class Login:
-    """paramiko's strategy for logging in: keys only, the named ones first; keeps count of what it tried."""
-
-    def __init__(self, where: str, hop: Hop) -> None:
-        self._where, self._hop = where, hop
-        self._tried: list[str] = []
-        self._skipped: list[str] = []
-
-    def authenticate(self, transport: Transport) -> None:
-        """Try one key after the other; HostError says who, and which keys, when none was accepted."""
-        agent = _Agent()
-        try:
-            for label, key in self._keys(agent):
-                self._tried.append(label)
-                try:
-                    more = transport.auth_publickey(self._hop.user, key)
-                except AuthenticationException:
-                    continue
-                except (SSHException, EOFError, OSError) as error:
-                    raise refusals.cut_off(self._where, self._hop, self._tried, error) from error
-                if more:
-                    raise refusals.second_factor(self._where, self._hop, more)
-                return
-        finally:
-            agent.close()
-        raise refusals.not_let_in(self._where, self._hop, self._tried, self._skipped)
-
-    def _keys(self, agent: _Agent) -> Iterator[tuple[str, PKey]]:
-        seen: set[bytes] = set()
-        for label, key in self._candidates(agent):
-            if key.asbytes() not in seen:
-                seen.add(key.asbytes())
-                yield label, key
-
-    def _candidates(self, agent: _Agent) -> Iterator[tuple[str, PKey]]:
-        for path in self._hop.keys:
-            key = self._load(path, agent, named=True)
-            if key is not None:
-                yield str(path), key
-        if self._hop.agent:
-            for key in agent.held():
-                yield f"{getattr(key, 'comment', '') or 'a key'} (agent)", key
-        if self._hop.usual:
-            for name in IDENTITIES:
-                path = Path("~/.ssh").expanduser() / name
-                key = self._load(path, agent, named=False) if path.exists() else None
-                if key is not None:
-                    yield str(path), key
-
-    def _load(self, path: Path, agent: _Agent, *, named: bool) -> PKey | None:
-        """The private key in a file, or the agent's for it when the file is encrypted; None: cannot be used."""
-        try:
-            if path.stat().st_mode & 0o077:
-                raise refusals.open_key(self._where, path)
-            return PKey.from_path(path)
-        except (PasswordRequiredException, TypeError):
-            held = agent.holding(path)
-            if held is None:
-                self._skipped.append(f"{path} is encrypted and the agent does not hold it (ssh-add {path})")
-            return held
-        except FileNotFoundError as error:
-            if named:
-                raise refusals.missing_key(self._where, path) from error
-        except HostError:
-            if named:
-                raise
-            self._skipped.append(f"{path} can be read by others (chmod 600 {path})")
-        except Exception as error:
-            if named:
-                raise refusals.unusable_key(self._where, path, error) from error
-            self._skipped.append(f"{path} is no private key")
-        return None
-
-
-class _Agent:
-    """The user's ssh agent, asked only when somebody wants one of its keys."""
-
-    def __init__(self) -> None:
-        self._agent: Agent | None = None
-
-    def held(self) -> tuple[PKey, ...]:
-        if self._agent is None:
-            try:
-                self._agent = Agent()
-            except SSHException:  # a socket that nobody listens on is no agent
-                return ()
-        return tuple(self._agent.get_keys())
-
-    def holding(self, path: Path) -> PKey | None:
-        """The agent's key whose public half lies beside the private one."""
-        public = path.with_name(path.name + ".pub")
-        if not public.exists():
-            return None
-        words = public.read_text().split()
-        return next((key for key in self.held() if len(words) > 1 and key.get_base64() == words[1]), None)
-
-    def close(self) -> None:
-        if self._agent is not None:
-            self._agent.close()

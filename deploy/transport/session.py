@@ -76,3 +76,14 @@ class Session(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+def each(stream: Generator[bytes, None, Reply], act: Callable[[str], None]) -> Reply:
+    """Give every line of a :meth:`Session.stream` to ``act``, without its line break; the reply at its end."""
+    while True:
+        try:
+            line = next(stream)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        act(line.decode(errors="replace").rstrip("\r\n"))

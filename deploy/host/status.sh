@@ -1,0 +1,31 @@
+# sites NAME…: what runs of these sites and of every other one that this tool set up here; two parts.
+about() { # app: key=value lines with what an activation's own state does not say
+  printf 'site=%s\nnginx=%s\n' "$1" "$nginx"
+  n=$(readlink "/srv/$1/current") || return 0
+  n=${n##*/}; here=/srv/$1/activations/$n; unit=/etc/systemd/system/$1@.service
+  shown=$(systemctl show --timestamp=us+utc -p NeedDaemonReload,ExecMainStartTimestamp -- "$1@$n.service") || return
+  printf '%s\n' "$shown"
+  started=${shown##*ExecMainStartTimestamp=}; started=${started%%
+*}
+  if [ -n "$started" ]; then
+    printf 'newer=%s\n' "$(find "$here/env" "$here/gunicorn.conf.py" -newerct "$started" 2>/dev/null | head -n 1)"
+  fi
+  if [ -f "$unit" ]; then sum=$(sha256sum < "$unit") || return; printf 'unit=%s\n' "${sum%% *}"; fi
+  release=$(readlink "$here/release") || return 0
+  record=@{records}/$1/${release##*/}
+  [ ! -f "$record" ] || while read -r key value; do
+    [ "$key" != commit ] || printf 'commit=%s\n' "$value"
+  done < "$record"
+}
+sites() {
+  nginx=$(systemctl show --value -p ActiveState nginx.service)
+  for folder in @{records}/*; do
+    app=${folder##*/}
+    [ -d "$folder" ] || continue
+    case " $* " in *" $app "*) ;; *) set -- "$@" "$app" ;; esac
+  done
+  for app; do look "$app" || exit; done
+  printf '\035%s\n' @{nonce}
+  for app; do about "$app" || exit; done
+  printf '\035%s\n' @{nonce}
+}

@@ -1,0 +1,153 @@
+"""maintenance, logs, run: a site on its ordinary days."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from invoke import Context
+
+from deploy.tasks.common import chosen, password_once, task
+
+if TYPE_CHECKING:
+    from deploy.app import App
+    from deploy.inventory import Host
+
+
+@task(positional=["state"], help={"state": "on or off", "site": "only this site; default: all"})
+def maintenance(
+    context: Context,
+    state: str,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    site: str = "",
+) -> int:
+    """Close sites to visitors (503, Retry-After, a page; static files are still served), or open them again."""
+    from deploy import fleet, report
+    from deploy.errors import BarehostError, InputError
+    from deploy.sites import maintenance as script
+
+    if state not in ("on", "off"):
+        raise InputError(f"maintenance is on or off, not {state!r}")
+    hosts = chosen(host, group, inventory)
+    sites = _sites(hosts, site)
+    answers = fleet.ask(
+        hosts,
+        lambda session: session.run(script(sites[session.host.name], on=state == "on"), timeout=60),
+        password=password_once(),
+    )
+    failed = 0
+    for one, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, BarehostError):
+            report.error(answer)
+            failed = failed or answer.exit_code
+            continue
+        for line in answer.stdout.decode(errors="replace").splitlines():
+            report.say(f"{one.name} | {line}")
+        if answer.rc != 0:
+            report.error(BarehostError(f"{one.name}: {answer.stderr.decode(errors='replace').strip()}"))
+            failed = failed or BarehostError.exit_code
+    return failed
+
+
+@task(
+    help={
+        "site": "only this site; default: all",
+        "follow": "go on as lines come, until ^C",
+        "since": "how far back, as journalctl takes it: 10m ago, yesterday, 2026-11-23 10:00",
+        "n": "how many lines of each log at most",
+    }
+)
+def logs(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    site: str = "",
+    follow: bool = False,
+    since: str = "1h ago",
+    n: int = 200,
+) -> int:
+    """Show what the sites said (journal) and what Nginx complained of, each line with its host and site."""
+    from deploy import fleet, report
+    from deploy.errors import BarehostError
+    from deploy.sites import logs as script
+    from deploy.transport import Session
+    from deploy.transport.session import each
+
+    hosts = chosen(host, group, inventory)
+    sites = _sites(hosts, site)
+
+    def show(session: Session) -> None:
+        name = session.host.name
+        text = script(sites[name], since=since, lines=n, follow=follow)
+        each(session.stream(text, timeout=None, idle=None), lambda line: report.say(f"{name} | {line}"))
+
+    failed = 0
+    for answer in fleet.ask(hosts, show, password=password_once()):
+        if isinstance(answer, BarehostError):
+            report.error(answer)
+            failed = failed or answer.exit_code
+    return failed
+
+
+@task(help={"site": "whose venv and environment; default: the host's only site"})
+def run(
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    site: str = "",
+) -> int:
+    """Run a command in a site's current release, with its venv and environment: `invoke run --host web1 -- argv…`."""
+    from deploy import report, transport
+    from deploy.errors import BarehostError, InputError
+    from deploy.sites import command
+    from deploy.transport.session import each
+
+    argv = (
+        sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    )  # Invoke would join it with spaces
+    if not argv:
+        raise InputError("say what to run after two dashes: invoke run --host web1 -- python manage.py shell")
+    hosts = chosen(host, group, inventory)
+    sites = _sites(hosts, site)
+    code = 0
+    for one in hosts:
+        if len(sites[one.name]) != 1:
+            raise InputError(f"{one.name} has several sites; say which with --site")
+        app = sites[one.name][0]
+        terminal = sys.stdin.isatty() and sys.stdout.isatty() and len(hosts) == 1
+        if terminal:
+            code = transport.interact(one, command(app, argv, terminal=True)) or code
+            continue
+        with transport.connect(one, password=password_once()) as session:
+            prefix = f"{one.name} | " if len(hosts) > 1 else ""
+            lines = session.stream(command(app, argv, terminal=False), timeout=None, idle=None)
+            reply = each(lines, functools.partial(_say, prefix))
+            if reply.stderr:
+                report.error(BarehostError(f"{one.name}: {reply.stderr.decode(errors='replace').strip()}"))
+            code = code or reply.rc
+    return code
+
+
+def _say(prefix: str, line: str) -> None:
+    from deploy import report
+
+    report.say(prefix + line)
+
+
+def _sites(hosts: Sequence[Host], site: str) -> dict[str, list[App]]:
+    """The present sites of each host, or the one that was asked for; none at all is an InputError."""
+    from deploy.errors import InputError
+
+    found = {
+        host.name: [app for app in host.apps if app.state == "present" and (not site or app.name == site)]
+        for host in hosts
+    }
+    if not any(found.values()):
+        raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
+    return found
