@@ -110,7 +110,9 @@ def _inside(run: Run, text: str) -> Script:
     """``text`` run by sh -e as the user, there, with the environment; one compound command."""
     words = [f"{name}={value}" for name, value in run.environment]
     if run.user is None:
-        return sh("{ cd @{cwd} && env -- @{words} sh -e -c @{text}; }", cwd=run.cwd, words=words, text=quote(text))
+        return sh(
+            "{ cd @{cwd} && env -- @{words} sh -e -c @{text}; }", cwd=run.cwd, words=words, text=quote(text)
+        )
     return sh(
         '{ cd @{cwd} && setpriv --reuid @{user} --regid "$(id -g -- @{user})" --init-groups --reset-env -- '
         "env -- @{words} sh -e -c @{text}; }",

@@ -17,13 +17,17 @@ from tests.unit import local
 
 def test_it_runs_until_what_it_creates_is_there(tmp_path: Path) -> None:
     made = tmp_path / "it's made"
-    run = Run(
-        "make it", sh("echo $GREETING > @{made}; pwd >> @{made}", made=made), str(made), cwd=str(tmp_path)
-    )
+    script = sh("echo $GREETING > @{made}; pwd >> @{made}", made=made)
+    run = Run("make it", script, str(made), cwd=str(tmp_path), environment=(("GREETING", "hello"),))
     assert local.look(run)[run.id] is None
     assert len(local.settle(run, tmp_path)) == 1
-    assert made.read_text() == f"\n{tmp_path}\n"
+    assert made.read_text() == f"hello\n{tmp_path}\n"
     assert local.settle(run, tmp_path) == []
+
+
+def test_a_question_made_by_sh_is_one_script(tmp_path: Path) -> None:
+    question = sh("[ -e @{it} ]; true", it=tmp_path / "never made")
+    assert local.look(run := Run("x", "true", unless=question))[run.id] is None
 
 
 def test_a_dangling_link_counts_as_created(tmp_path: Path) -> None:
