@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from deploy.app import App
 from deploy.shell import Script, join, sh, words
+from deploy.systemd import literal
 
 
 def maintenance(apps: Sequence[App], *, on: bool) -> Script:
@@ -80,5 +81,5 @@ def command(app: App, argv: Sequence[str], *, terminal: bool) -> Script:
         path=f"{app.root}/current/venv/bin:/usr/local/bin:/usr/bin:/bin",
         shared=f"{app.root}/shared",
         term=Script('-E TERM="$TERM"') if terminal else [],
-        argv=words(argv),
+        argv=words(map(literal, argv)),
     )

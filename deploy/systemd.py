@@ -32,6 +32,11 @@ def command_word(value: str) -> str:
     return word(value, command=True)
 
 
+def literal(argument: str) -> str:
+    """An argument for systemd-run, which would put variables in place of ``$NAME`` and ``${NAME}`` itself."""
+    return argument.replace("$", "$$")
+
+
 def environment_file(values: Mapping[str, str]) -> str:
     """The text of an ``EnvironmentFile=`` that gives a process exactly these variables, sorted by name.
 

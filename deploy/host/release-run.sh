@@ -4,4 +4,4 @@ systemd-run -q --pipe --wait --collect -p User=@{app} -p Group=@{app} -p UMask=0
   -p WorkingDirectory=/srv/@{app}/releases/@{release} -p EnvironmentFile="$UPLOAD"/@{upload} \
   -p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=yes -p PrivateTmp=yes @{writable} \
   -E PATH=@{path} -E VIRTUAL_ENV=@{venv} -E HOME=/srv/@{app}/shared -E PYTHONUNBUFFERED=1 -E PYTHONDONTWRITEBYTECODE=1 \
-  /bin/sh -c @{command} || { code=$?; echo "exit code $code of:" @{command}; exit "$code"; }
+  /bin/sh -c @{literal} || { code=$?; echo "exit code $code of:" @{command}; exit "$code"; }

@@ -11,6 +11,7 @@ from deploy.errors import LookError
 from deploy.release.shared import RECORDS, program
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, join, sh
+from deploy.systemd import literal
 
 BUILD_SECONDS = 1800
 """How long all build or migrate commands of a site may take together."""
@@ -88,6 +89,7 @@ class Prepared(Resource):
                 venv=f"/srv/{self.app}/venvs/{self.venv}",
                 writable=[word for path in writable for word in ("-p", f"ReadWritePaths={path}")],
                 command=command,
+                literal=literal(command),
             )
             for command in self.commands
         )
