@@ -315,6 +315,20 @@ def test_a_site_that_does_not_listen_gets_a_page_that_says_so_and_keeps_its_file
         gone.with_suffix(".away").rename(gone)
 
 
+def test_a_closed_site_asks_all_but_the_proof_of_a_release_to_come_back(front: Front) -> None:
+    closed = front.root / "srv/hello/maintenance"
+    closed.touch()
+    try:
+        answer = front.get("/")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "300")
+        assert b"Being worked on" in answer.body
+        assert front.get("/static/site.css").status == 200
+        assert front.get("/", headers=[("User-Agent", "barehost-health")]).headers["x-release"] == "r1"
+    finally:
+        closed.unlink()
+    assert front.get("/").status == 200
+
+
 # Media
 
 
