@@ -263,7 +263,7 @@ class Directory(Pathlike):
                         "mkdir -p -m @{mode} -- @{path} && chown -h @{owner} -- @{path} && chmod @{mode} -- @{path}",
                         path=one.path,
                         owner=f"{one.owner}:{one.group}",
-                        mode=f"{one.mode:04o}",
+                        mode=f"{one.mode:05o}",  # with fewer digits chmod keeps a folder's setgid bit
                     ),
                 )
 

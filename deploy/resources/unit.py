@@ -50,6 +50,8 @@ class Unit(Resource):
             or not self.name.isprintable()
         ):
             raise InputError(f"a unit's name has its type, as in nginx.service, unlike {self.name!r}")
+        if "@." in self.name:
+            raise InputError(f"{self.name} is a template for units and runs nothing; name an instance of it")
 
     @property
     def id(self) -> str:
@@ -98,8 +100,8 @@ class Unit(Resource):
     @classmethod
     def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
         shown: dict[str, list[tuple[str, str]]] = {}
-        for block in output.decode(errors="surrogateescape").split("Unit=")[1:]:
-            name, *lines = block.splitlines()
+        for block in f"\n{output.decode(errors='surrogateescape')}".split("\nUnit=")[1:]:
+            name, *lines = block.split("\n")
             shown[name] = [(key, value) for key, _, value in (line.partition("=") for line in lines)]
         return {one.id: one._state(shown.get(one.name, [])) for one in resources if isinstance(one, Unit)}
 
@@ -108,7 +110,7 @@ class Unit(Resource):
         if "LoadState" not in told:
             raise LookError(f"systemd did not tell about {self.name}")
         if told["LoadState"] == "not-found":
-            return None
+            return None if self.running or self.enabled else {**(self.expected() or {})}
         state: dict[str, str | int | bool | None] = {
             "active": "inactive"
             if told["ActiveState"] == "failed" and not self.running
