@@ -29,6 +29,7 @@ class Wire:
     def __init__(self, sock: socket.socket | Any, program: subprocess.Popen[bytes] | None = None) -> None:
         self._sock = sock
         self._program = program
+        self._tcp = isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX
         self.heard = time.monotonic()
         self.watched = False
         self._closed = False  # by that name, for paramiko asks any socket for it
@@ -39,6 +40,10 @@ class Wire:
         except TimeoutError:
             self._check()
             raise
+        if self._tcp:
+            # sshd's Nagle holds its next small packet until this one is acknowledged, which the kernel would
+            # put off for 40 ms; the option lasts until the next packet only
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self.heard = time.monotonic()
         return data
 
