@@ -457,6 +457,13 @@ class App(Model):
             raise ValueError(f"{both[0]} stands under both env and secrets")
         if both := sorted(self.static.keys() & self.media.keys()):
             raise ValueError(f"{both[0]} stands under both static and media")
+        for outer, inner in ((a, b) for a in self.static for b in self.static if a != b and b.startswith(a)):
+            raise ValueError(
+                f"the static prefix {inner} lies below {outer}; choose prefixes beside each other"
+            )
+        for prefix in (*self.static, *self.media):
+            if prefix.startswith(("/.well-known/acme-challenge/", "/.barehost/")):
+                raise ValueError(f"the URL prefix {prefix} is kept for certificates and for Barehost itself")
         if self.tls and self.tls.port in self.listen:
             raise ValueError(f"port {self.tls.port} is both in listen and the TLS port")
         return self

@@ -1,4 +1,4 @@
-"""What `invoke test` runs, in order: style, types, import direction, tests. Runs other programs; judges nothing itself."""
+"""What `invoke test` runs, in order: style, types, import direction, tests. Runs other programs, judges nothing."""
 
 from __future__ import annotations
 

@@ -113,6 +113,9 @@ class _Run:
     def _settled(self, look: Look, plan: Plan) -> bool:
         """Show the plan and carry it out; True when there was nothing to do, or nothing is to be done."""
         self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
+        if self.passes == 1:
+            for remark in plan.remarks:
+                self.emit(Note(self.host.name, remark))
         self.first = self.first or plan
         if self.wishes.check:
             return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deploy import facts as about_host
 from deploy.errors import LookError
 from deploy.facts import Facts
-from deploy.resource import Deferred, Resource, State
+from deploy.resource import Resource, State, Unprobed
 from deploy.shell import Script, join, sh
 
 
@@ -112,6 +112,6 @@ _NAMES = {"path": "paths", "unit": "systemd units", "package": "packages", "tree
 def _families(resources: Sequence[Resource]) -> dict[str, list[Resource]]:
     families: dict[str, list[Resource]] = {}
     for one in resources:
-        if not isinstance(one, Deferred):
+        if not isinstance(one, Unprobed):
             families.setdefault(one.family, []).append(one)
     return families

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.resource import Change, Deferred, Resource, State
+from deploy.resource import Change, Deferred, Remark, Resource, State, Unprobed
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Plan:
     orphans: sites on the host that the inventory no longer names; shown, left alone.
     unfinished: when a files transaction was cut off and will be undone first, how the host names it.
     fingerprint: digest of the actual states this plan was made against.
+    remarks: sentences that a person should read; nothing is done about them.
     """
 
     host: str
@@ -27,6 +28,7 @@ class Plan:
     orphans: tuple[str, ...] = ()
     unfinished: str | None = None
     fingerprint: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.deferred or self.unfinished)
@@ -50,6 +52,7 @@ class Plan:
             ],
             "deferred": [{"what": one.what, "after": one.after} for one in self.deferred],
             "orphans": list(self.orphans),
+            "remarks": list(self.remarks),
         }
 
 
@@ -62,15 +65,20 @@ def diff(
     unfinished: str | None = None,
 ) -> Plan:
     """The plan that turns ``actual`` into what ``resources`` expect; a missing id is a KeyError, not "absent"."""
-    changes, deferred = [], []
+    changes, deferred, remarks = [], [], []
     for resource in sorted(resources, key=lambda one: one.when):  # stable: reading order within a phase
-        if isinstance(resource, Deferred):
-            deferred.append(resource)
+        if isinstance(resource, Unprobed):
+            if isinstance(resource, Deferred):
+                deferred.append(resource)
+            elif isinstance(resource, Remark):
+                remarks.append(resource.text)
             continue
         change = Change(resource, actual[resource.id], resource.expected())
         if change:
             changes.append(change)
-    return Plan(host, tuple(changes), tuple(deferred), tuple(orphans), unfinished, fingerprint(actual))
+    return Plan(
+        host, tuple(changes), tuple(deferred), tuple(orphans), unfinished, fingerprint(actual), tuple(remarks)
+    )
 
 
 def fingerprint(actual: Mapping[str, State | None]) -> str:

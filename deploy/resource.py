@@ -189,24 +189,13 @@ class Resource(ABC):
 
 
 @dataclass(frozen=True)
-class Deferred(Resource):
-    """A resource that cannot be said yet: what it depends on is not known before ``after`` is there.
-
-    It is shown in the plan as "known after …", never probed and never applied: the next pass evaluates the
-    roles again and yields the real resource in its place.
-    """
+class Unprobed(Resource):
+    """What a role says that is no state of the host: it is shown, never looked at and never applied."""
 
     phase: ClassVar[Phase] = Phase.LEAVE
-    family: ClassVar[str] = "deferred"
-    what: str = ""
-    after: str = ""
-
-    @property
-    def id(self) -> str:
-        return f"deferred:{self.what}"
 
     def expected(self) -> State | None:
-        return {"known after": self.after}
+        return None
 
     @classmethod
     def probe(cls, resources: Sequence[Resource]) -> Script:
@@ -219,3 +208,35 @@ class Deferred(Resource):
     @classmethod
     def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
         return iter(())
+
+
+@dataclass(frozen=True)
+class Deferred(Unprobed):
+    """A resource that cannot be said yet: what it depends on is not known before ``after`` is there.
+
+    It is shown in the plan as "known after …"; the next pass evaluates the roles again and yields the real
+    resource in its place.
+    """
+
+    family: ClassVar[str] = "deferred"
+    what: str = ""
+    after: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"deferred:{self.what}"
+
+    def expected(self) -> State | None:
+        return {"known after": self.after}
+
+
+@dataclass(frozen=True)
+class Remark(Unprobed):
+    """Something a person should know about the host that nothing is to be done about in this run."""
+
+    family: ClassVar[str] = "remark"
+    text: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"remark:{self.text}"

@@ -10,7 +10,7 @@ from deploy.app import App
 from deploy.facts import AppFacts, Facts
 from deploy.inventory import Host
 from deploy.release import Activation, Built, Leaving, Migrated, Question, environment
-from deploy.resource import Deferred, Resource
+from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key, read
@@ -52,7 +52,8 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     if wanted.folder is None:
         id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
     elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
-        id, packages = current, now.venv or ""  # the source has moved on: a release ships it
+        id, packages = current, now.venv or ""
+        yield Remark(f"{app.name}: the source has changed since release {current}; invoke release ships it")
     else:
         id = current or wanted.id
         needs = venv(app, facts, version, wanted.folder)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from deploy import render
 from deploy.errors import InputError, LookError
 from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, State, Step, Symlink
-from deploy.shell import KEY, Command, Script, keyed, sh
+from deploy.shell import KEY, Command, Script, join, keyed, sh
 
 Presence = Literal["present", "absent"]
 
@@ -246,26 +246,38 @@ class Directory(Pathlike):
 
     @classmethod
     def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        made = [change for change in changes if change.expected is not None]
+        if made:
+            yield Command(_title(made), join(_make(change) for change in made))
         for change in changes:
-            one = change.resource
-            assert isinstance(one, Directory)
-            there = (change.actual or {}).get("type", "directory")
-            if there != "directory":
-                raise InputError(
-                    f"{one.path} is a {there} on the host where a directory should be; move it away"
-                )
-            if one.state == "absent":
-                yield Command(f"remove {one.path}", sh("rm -rf -- @{path}", path=one.path))
-            else:
-                yield Command(
-                    f"directory {one.path}",
-                    sh(
-                        "mkdir -p -m @{mode} -- @{path} && chown -h @{owner} -- @{path} && chmod @{mode} -- @{path}",
-                        path=one.path,
-                        owner=f"{one.owner}:{one.group}",
-                        mode=f"{one.mode:05o}",  # with fewer digits chmod keeps a folder's setgid bit
-                    ),
-                )
+            if change.expected is None:
+                path = _directory(change).path
+                yield Command(f"remove {path}", sh("rm -rf -- @{path}", path=path))
+
+
+def _make(change: Change) -> Script:
+    one = _directory(change)
+    return sh(
+        "mkdir -p -m @{mode} -- @{path} && chown -h @{owner} -- @{path} && chmod @{mode} -- @{path} || exit",
+        path=one.path,
+        owner=f"{one.owner}:{one.group}",
+        mode=f"{one.mode:05o}",  # with fewer digits chmod keeps a folder's setgid bit
+    )
+
+
+def _title(changes: Sequence[Change]) -> str:
+    first = _directory(changes[0]).path
+    return f"directory {first}" if len(changes) == 1 else f"{len(changes)} directories, {first} first"
+
+
+def _directory(change: Change) -> Directory:
+    """The resource, unless something that is no directory lies at its place."""
+    one = change.resource
+    assert isinstance(one, Directory)
+    there = (change.actual or {}).get("type", "directory")
+    if there != "directory":
+        raise InputError(f"{one.path} is a {there} on the host where a directory should be; move it away")
+    return one
 
 
 def _refuse_directory(change: Change) -> None:

@@ -212,8 +212,12 @@ def _build(venv: Venv) -> Iterator[Step]:
 
 def _members(venv: Venv, wheels: Iterable[tuple[str, Path, str]]) -> list[Member]:
     needs = venv.requirements
-    members = [Member("own.txt", data="".join(f"{line}\n" for line in needs.lines).encode())]
-    members += [Member(f"source/{name}", data=text.encode()) for name, text in needs.files]
+    members = [
+        Member("own.txt", data="".join(f"{line}\n" for line in needs.lines).encode(errors="surrogateescape"))
+    ]
+    members += [
+        Member(f"source/{name}", data=text.encode(errors="surrogateescape")) for name, text in needs.files
+    ]
     members += [Member(f"source/{name}", source=file, sha256=digest) for name, file, digest in needs.archives]
     members += [Member(f"wheels/{name}", source=file, sha256=digest) for name, file, digest in wheels]
     return members

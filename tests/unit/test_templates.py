@@ -382,7 +382,7 @@ HOSTS: dict[str, tuple[App, ...]] = {
     "TLS without redirect": (app(tls={**TLS, "redirect": False, "port": 8443}),),
     "TLS beside plain": (app(tls=TLS), app(name="shop", server_names=["shop.example.com"])),
     "prefixes within prefixes": (
-        app(static={"/static/": "a", "/static/admin/": "b", "/a.b/~c-d/": "c"}, media={"/static/up/": "m"}),
+        app(static={"/static/": "a", "/admin-static/": "b", "/a.b/~c-d/": "c"}, media={"/static/up/": "m"}),
     ),
     "addresses": (app(server_names=["192.0.2.1", "2001:db8::1", "münchen.example"]),),
     "a site that left": (app(state="absent"), app(name="shop", server_names=["shop.example.com"])),
