@@ -191,6 +191,7 @@ class _Follower:
     program: Program | None
     emit: Emit
     outcome: str = "lost"
+    switched: bool = False
     restored: bool = False
     failed: Numbered | None = None
     exit_code: int | None = None
@@ -235,7 +236,9 @@ class _Follower:
         elif kind == "note":
             self.emit(Note(self.host, " ".join(rest)))
         elif kind == "restored":
-            self.restored = True
+            self.restored = self.switched  # else it was an earlier run's, undone before this one began
+        elif kind == "switched":
+            self.switched = True
         elif kind == "finished":
             self.outcome = rest[0]
         elif kind == "locked":

@@ -9,12 +9,17 @@ import io
 import os
 import subprocess
 import tarfile
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from deploy.apply import Program
+from deploy.inventory import Host
+from deploy.shell import Script
+from deploy.transport import Reply
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace of its own needs root")
 
@@ -119,3 +124,49 @@ class Sandbox:
         """What an apply keeps beside its targets and in its state while it is open: nothing once it is done."""
         beside = [str(path) for path in self.target.rglob(".barehost*")]
         return beside + [name for name in ("undo", "sweep") if (self.box / "lib" / name).exists()]
+
+
+class SandboxSession:
+    """A session whose host is a sandbox: every script runs there from a file, as a host runs it."""
+
+    def __init__(self, box: Sandbox, host: Host) -> None:
+        self.box, self.host = box, host
+        self.round_trips = self.sent = self.received = 0
+        for name in ("session", "scratch"):
+            (box.box / name).mkdir()
+
+    def run(self, script: Script, *, timeout: float, compress: bool = False) -> Reply:
+        self.round_trips += 1
+        (self.box.box / "script").write_text(script)
+        done = self.box.sh(
+            str(self.box.box / "script"),
+            SESSION=str(self.box.box / "session"),
+            SCRATCH=str(self.box.box / "scratch"),
+            PATH="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        return Reply(done.returncode, done.stdout, done.stderr)
+
+    def put(
+        self, name: str, blocks: Iterable[bytes], *, progress: Callable[[int], None] | None = None
+    ) -> None:
+        with (self.box.box / "session" / name).open("wb") as file:
+            for block in blocks:
+                file.write(block)
+                if progress is not None:
+                    progress(len(block))
+
+    def stream(
+        self, script: Script, *, timeout: float | None = None, idle: float | None = None
+    ) -> Generator[bytes, None, Reply]:
+        reply = self.run(script, timeout=60)
+        yield from (line + b"\n" for line in reply.stdout.split(b"\n")[:-1])
+        return Reply(reply.rc, b"", reply.stderr)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
