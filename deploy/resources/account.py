@@ -159,11 +159,26 @@ class User(Resource):
             if change.expected is None:
                 yield Command(f"remove user {one.name}", sh(_DELETE_USER, name=one.name), timeout=60)
                 continue
+            _refuse_person(change)
             yield Command(
                 f"{'add' if change.actual is None else 'change'} user {one.name}",
                 join([_ensure(one), *_extra(one)]),
                 timeout=60,
             )
+
+
+def _refuse_person(change: Change) -> None:
+    """A system account never takes over what a person logs in with: uids from 1000 on are people's on Debian."""
+    one, actual = cast(User, change.resource), change.actual or {}
+    if (
+        one.system
+        and int(actual.get("uid") or 0) in range(1000, 60000)
+        and {"home", "shell"} & set(change.keys)
+    ):
+        raise InputError(
+            f"the account {one.name} (uid {actual['uid']}, home {actual['home']}) is a person's on this host; "
+            "choose another name"
+        )
 
 
 def _check_name(kind: str, name: str) -> None:

@@ -89,3 +89,11 @@ def test_a_name_that_is_none_is_an_error(name: str) -> None:
 def test_a_home_that_passwd_cannot_hold_is_an_error(home: str) -> None:
     with pytest.raises(InputError, match="home of user shop"):
         User("shop", home=home)
+
+
+def test_the_account_of_a_person_is_never_taken_over() -> None:
+    person = {"uid": 1000, "group": "alice", "home": "/home/alice", "shell": "/bin/bash", "groups": ""}
+    wanted = User("alice", home="/srv/alice/shared")
+    change = Change(wanted, person, wanted.expected())
+    with pytest.raises(InputError, match=r"alice \(uid 1000, home /home/alice\) is a person's"):
+        list(User.steps([change]))
