@@ -263,7 +263,7 @@ def room(plan: Plan, look: Look) -> str | None:
     memory = sum(
         int((change.actual or {}).get("memory") or 0)
         for change in plan.changes
-        if change.resource.when == Phase.SWITCH and set(change.keys) - {"active", "enabled", "left over"}
+        if change.resource.when == Phase.SWITCH and set(change.keys) - {"active", "enabled", "proven", "left over"}
     )
     if look.memory is not None and memory > look.memory:
         return (

@@ -32,9 +32,9 @@ look() {
     if [ -d "$here/www" ]; then
       (cd "$here/www" && find . -type l -printf 'www %P -> %l\n') | sed "s|/srv/$1/releases/[^/]*/||" || return
     fi
-    systemctl show -p ActiveState,UnitFileState -- "$1@$n.service" | while IFS='=' read -r key value; do
-      case $key in ActiveState) echo "active $value" ;; UnitFileState) echo "enabled $value" ;; esac
-    done
+    printf 'active %s\n' "$(systemctl show --value -p ActiveState -- "$1@$n.service")"
+    if [ -L "/etc/systemd/system/multi-user.target.wants/$1@$n.service" ]; then echo 'enabled enabled'
+    else echo 'enabled disabled'; fi
   fi
   stray=
   for link in /etc/systemd/system/multi-user.target.wants/"$1"@*.service; do

@@ -1,27 +1,38 @@
 # Keeps the current and the previous release and the newest healthy ones; what failed takes no place.
+# A record goes before what it describes, and what no record describes goes too: a prune that was cut off leaves
+# nothing that somebody could go back to, and nothing for good.
+gone() { # folders: each leaves its name at once and its place when it can
+  for folder; do
+    if [ -e "$folder" ]; then mv -T "$folder" "$root/.gone" && rm -rf "$root/.gone" || exit; fi
+  done
+}
+rm -rf "$root/.gone" || exit
 old=$(cat "$RUN/$app.old")
 previous=
 if [ -n "$old" ]; then previous=$(readlink "$root/activations/$old/release"); previous=${previous##*/}; fi
-for folder in "$root"/activations/*; do
+for folder in "$root"/activations/* "$root"/activations/.new; do
   one=${folder##*/}
-  [ "$one" = "$n" ] || [ "$one" = "$old" ] || rm -rf "$folder"
+  [ "$one" = "$n" ] || [ "$one" = "$old" ] || gone "$folder"
 done
-kept=0 venvs=
+kept=0 releases=' ' venvs=' '
 for file in $(ls -1r @{records}/"$app"); do
-  case $file in *.new) rm -f @{records}/"$app/$file"; continue ;; esac
   record=@{records}/$app/$file
   if [ "$file" = @{release} ] || [ "$file" = "$previous" ]; then stays=1
-  elif grep -q '^healthy ' "$record" && [ "$kept" -lt @{keep} ]; then stays=1
+  elif grep -q '^healthy ' "$record" && [ -d "$root/releases/$file" ] && [ "$kept" -lt @{keep} ]; then stays=1
   else stays=
   fi
   if [ -n "$stays" ]; then
-    kept=$((kept + 1)); venvs="$venvs $(sed -n 's/^venv //p' "$record") "
+    kept=$((kept + 1)); releases="$releases$file "; venvs="$venvs$(sed -n 's/^venv //p' "$record") "
   else
-    tree=$(printf %s "$root/releases/$file" | sha256sum)
-    rm -rf "$root/releases/$file" "/var/lib/barehost/trees/${tree%% *}" "$record"
+    rm -f "$record" || exit
   fi
 done
+for folder in "$root"/releases/* "$root"/releases/.barehost-*; do
+  case $releases in *" ${folder##*/} "*) continue ;; esac
+  tree=$(printf %s "$folder" | sha256sum)
+  gone "$folder" && rm -rf "/var/lib/barehost/trees/${tree%% *}" "/var/lib/barehost/trees/${tree%% *}.new"
+done
 for folder in "$root"/venvs/*; do
-  case $venvs in *" ${folder##*/} "*) ;; *) rm -rf "$folder" ;; esac
+  case $venvs in *" ${folder##*/} "*) ;; *) gone "$folder" ;; esac
 done
 :

@@ -18,6 +18,9 @@ ASK = (HOST / "ask.py").read_text()
 STOPPING_SECONDS = 300
 """How long a step may wait for an old instance beyond its own graceful timeout."""
 
+MENDED = {"active", "enabled", "proven", "left over"}
+"""What is mended on the activation that serves; anything else that differs takes a new one."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -75,6 +78,7 @@ class Activation(Resource):
             "unit": self.unit,
             "active": "active",
             "enabled": True,
+            "proven": True,
             "left over": "",
         }
 
@@ -108,10 +112,12 @@ class Activation(Resource):
         differs = set(change.keys)
         if change.actual is not None and "left over" in differs:
             yield self._command("stop what an unfinished switch left of", _LEFT_OVER)
-        if change.actual is not None and differs <= {"active", "enabled", "left over"}:
+        if change.actual is not None and differs <= MENDED:
             if differs & {"active", "enabled"}:
-                yield self._command("start", _CURRENT + "systemctl enable -q $unit\n" + _START)
+                yield self._command("start", _CURRENT + "enabled $unit || exit\n" + _START)
                 yield self._command("health of", _CURRENT + _HEALTH)
+            if differs != {"left over"}:
+                yield self._command("prove through Nginx", _CURRENT + _PROVE)
             return
         yield Upload(
             f"activation-{self.app}", self._pack, len(self.www) + 2, len(self.env) + len(self.config)
@@ -183,6 +189,7 @@ def _state(lines: Sequence[str]) -> State | None:
         "unit": told.get("unit", ""),
         "active": told.get("active", ""),
         "enabled": told.get("enabled") == "enabled",
+        "proven": "proven" in told,
         "left over": told.get("stray", ""),
     }
 
