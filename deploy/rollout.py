@@ -137,12 +137,13 @@ class _Rollout:
         self.pool.shutdown(wait=False, cancel_futures=True)
 
     def roll(self, sizes: Sequence[int]) -> None:
-        first, *_ = self.members
+        first, *others = self.members  # one host alone needs no stages: its switch comes last anyway
         if not self._all(self.members, self._connect) or not self._lock():
             return
-        if not self._all(self.members, lambda one: self._converge(one, Phase.BUILD)):
+        if others and not self._all(self.members, lambda one: self._converge(one, Phase.BUILD)):
             return
-        if not self._all([first], lambda one: self._converge(one, Phase.MIGRATE)):
+        migrates = any(app.migrate for app in first.host.apps)
+        if others and migrates and not self._all([first], lambda one: self._converge(one, Phase.MIGRATE)):
             return
         begun = 0
         for size in sizes:
