@@ -37,9 +37,32 @@ def run(
 ) -> list[Report]:
     """Converge every host; one report each, in the order given. One host's failure leaves the others running.
 
+    Where a site has migrations, the first host goes ahead alone and runs them, once for the whole fleet; when it
+    fails, the others are not begun.
+
     state: the project's state folder, where facts are kept between runs. password: asked once for sudo.
     executor: None means threads of this process, :data:`WORKERS` at most.
     """
+    first, *others = hosts
+    if others and any(app.migrate for host in hosts for app in host.apps):
+        ahead = run_host(first, roles(first), wishes, emit, state, password)
+        if ahead.failure is not None:
+            return [ahead, *(Report(host.name, "skipped") for host in others)]
+        after = [replace(host, migrates=False) for host in others]
+        return [ahead, *side_by_side(after, roles, wishes, emit, state, password, executor)]
+    return side_by_side(hosts, roles, wishes, emit, state, password, executor)
+
+
+def side_by_side(
+    hosts: Sequence[Host],
+    roles: Callable[[Host], Sequence[Role]],
+    wishes: Wishes,
+    emit: Emit,
+    state: Path,
+    password: Callable[[str], Secret] | None,
+    executor: Executor | None,
+) -> list[Report]:
+    """Every host in a worker of its own."""
     own = None if executor else ThreadPoolExecutor(max_workers=min(WORKERS, len(hosts) or 1))
     pool = executor or own
     assert pool is not None

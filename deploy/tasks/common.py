@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from invoke import Argument, Exit, Task
 from invoke import task as invoke_task
@@ -82,7 +82,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
 
         names = body.__code__.co_varnames[: body.__code__.co_argcount]
         texts = {name: HELP[name] for name in names if name in HELP} | options.pop("help", {})
-        made: Task[Any] = invoke_task(
+        made: Any = invoke_task(
             told,
             klass=Told,
             auto_shortflags=False,
@@ -91,7 +91,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
             incrementable=[name for name in ("v",) if name in names],
             **options,
         )
-        return made
+        return cast(Task[Any], made)
 
     return wrap
 
@@ -107,7 +107,11 @@ def _told(body: Callable[..., int | None], *arguments: Any, **values: Any) -> in
         report.error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        from deploy import report
+
+        report.say("Stopped here. What has begun on a host goes on there: the same command follows it.")
+        sys.stdout.flush()
+        os._exit(130)  # threads that wait for hosts would keep the process until those answer
 
 
 def project() -> Path:
