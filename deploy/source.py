@@ -113,7 +113,7 @@ def _run(argv: Sequence[str], app: App | None) -> str:
     )
     if done.returncode != 0:
         name = f"{app.name}: " if app else ""
-        raise InputError(
-            f"{name}git {argv[1]} failed: {done.stderr.strip().splitlines()[-1:] or ['no reason']}"
-        )
+        command = argv[3] if argv[1] == "-C" else argv[1]
+        reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+        raise InputError(f"{name}git {command} failed: {reason}")
     return done.stdout.strip()

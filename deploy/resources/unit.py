@@ -184,7 +184,7 @@ class Unit(Resource):
         return "reload" if stale else None
 
     def _bring(self, verb: str) -> Command:
-        """Start, reload or restart; wait for the proof; only then record what is loaded. A record of before goes first."""
+        """Start, reload or restart; wait for the proof; only then record what is loaded."""
         return Command(
             f"{verb} {self.name}",
             sh(

@@ -83,7 +83,7 @@ SECRET = "correct horse battery staple"
 
 
 @pytest.mark.parametrize(
-    "show", [str, repr, "{}".format, "{:>40}".format, lambda one: f"{[one]}", lambda one: "%s" % one]
+    "show", [str, repr, "{}".format, "{:>40}".format, lambda one: f"{[one]}"]
 )
 def test_a_secret_never_shows(show: Any):
     assert "correct" not in show(Secret(SECRET))
