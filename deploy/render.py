@@ -61,8 +61,12 @@ def render(name: str, project: Path | None, values: dict[str, Any]) -> tuple[str
         raise InputError(f"no template {error.name!r} in {where}; check the name") from error
     except jinja2.TemplateSyntaxError as error:
         raise InputError(f"template {error.name or name}, line {error.lineno}: {error.message}") from error
-    except (jinja2.UndefinedError, ValueError) as error:
+    except _MISTAKES as error:
         raise InputError(f"template {name}, line {_line(error, name)}: {error}") from error
+
+
+_MISTAKES = (jinja2.TemplateError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError)
+"""What an expression in a template can raise."""
 
 
 def _line(error: BaseException, name: str) -> int | str:

@@ -1,0 +1,71 @@
+"""Templates to text: whose wins, what is undefined, what is secret, and where a mistake lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.errors import InputError
+from deploy.render import render
+from deploy.shell import Secret
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "templates").mkdir()
+    return tmp_path
+
+
+def rendered(project: Path, text: str, **values: Any) -> tuple[str, bool]:
+    (project / "templates" / "x.j2").write_text(text)
+    return render("x.j2", project, values)
+
+
+def test_a_value_goes_in_as_it_is(project: Path):
+    assert rendered(project, "a {{ b }}\n", b="<&'\">") == ("a <&'\">\n", False)
+
+
+def test_a_block_leaves_no_empty_line(project: Path):
+    assert (
+        rendered(project, "{% for x in y %}\n  - {{ x }}\n  {% endfor %}\nend\n", y=[1, 2])[0]
+        == "  - 1\n  - 2\nend\n"
+    )
+
+
+def test_a_secret_goes_in_and_marks_the_whole(project: Path):
+    assert rendered(project, "{{ a }} {{ s }}", a=1, s=Secret("hunter2")) == ("1 hunter2", True)
+    assert rendered(project, "{% if s %}yes{% endif %}", s=Secret("hunter2")) == ("yes", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("one\n{{ nothing }}\n", r"template x.j2, line 2: 'nothing' is undefined"),
+        ("one\ntwo\n{{ a.b }}\n", r"template x.j2, line 3: .*has no attribute 'b'"),
+        ("{% if a %}\n", r"template x.j2, line \d: .*end of template"),
+        ("{{ a | nofilter }}", r"template x.j2, line 1: No filter named 'nofilter'"),
+        ("one\n{{ bad | unit }}\n", r"template x.j2, line 2: systemd's files cannot hold"),
+        ("{{ 1 + 'a' }}", r"template x.j2, line 1: unsupported operand"),
+        ("{{ 1 / 0 }}", r"template x.j2, line 1: division by zero"),
+        ("\n{{ s | unit }}", r"template x.j2, line 2: "),
+        ("{% include 'none.j2' %}", r"no template 'none.j2' in .*templates and ours; check the name"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_its_line(project: Path, text: str, says: str):
+    with pytest.raises(InputError, match=says) as caught:
+        rendered(project, text, a=1, bad="\x01", s=Secret("hunter2"))
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_project_only_ours_are_there():
+    with pytest.raises(InputError, match=r"no template 'x.j2' in templates/; check the name"):
+        render("x.j2", None, {})
+
+
+def test_a_digest_stands_for_a_text(project: Path):
+    assert rendered(project, "{{ a | digest }}", a="x")[0] == (
+        "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    )
