@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Collection
+import sys
+import traceback
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 
 from deploy.converge import Role
 from deploy.document import nearest
-from deploy.errors import InputError
+from deploy.errors import BarehostError, InputError
+from deploy.facts import Facts
 from deploy.inventory import Host
+from deploy.resource import Resource
 
 
 def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
@@ -28,13 +34,13 @@ def _role(host: Host, name: str) -> Role:
     own = host.project / "roles" / f"{word}.py"
     ours = sorted(module.name for module in pkgutil.iter_modules(__path__))
     if own.is_file() and own.resolve() != (Path(__file__).parent / own.name).resolve():
-        module = _load(own, word)
-    elif word in ours:
-        module = importlib.import_module(f"{__name__}.{word}")
-    else:
-        raise InputError(
-            f"{host.name}: there is no role {name!r}, in {own.parent} or ours{nearest(name, ours)}"
-        )
+        return _guarded(_function(_load(own, word), word), own)
+    if word in ours:
+        return _function(importlib.import_module(f"{__name__}.{word}"), word)
+    raise InputError(f"{host.name}: there is no role {name!r}, in {own.parent} or ours{nearest(name, ours)}")
+
+
+def _function(module: ModuleType, word: str) -> Role:
     role = getattr(module, word, None)
     if not callable(role):
         raise InputError(
@@ -43,12 +49,41 @@ def _role(host: Host, name: str) -> Role:
     return role  # type: ignore[no-any-return]
 
 
+def _guarded(role: Role, file: Path) -> Role:
+    """The user's role, whose mistakes are said with file and line instead of a traceback."""
+
+    def guarded(host: Host, facts: Facts) -> Iterator[Resource]:
+        try:
+            yield from role(host, facts)
+        except BarehostError:
+            raise
+        except Exception as error:
+            raise _mistake(file, error) from error
+
+    return guarded
+
+
+@functools.cache
 def _load(file: Path, word: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"roles_of_the_project.{word}", file)
+    """The module, loaded once, under a name of its own, by which dataclasses and pickle find its classes."""
+    place = hashlib.sha256(bytes(file)).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(f"role_{word}_{place}", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
+    except BarehostError:
+        raise
     except SyntaxError as error:
-        raise InputError(f"{file}, line {error.lineno}: {error.msg}") from error
+        raise InputError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raise _mistake(file, error) from error
     return module
+
+
+def _mistake(file: Path, error: Exception) -> InputError:
+    """What went wrong in a file of the user's, at the last of its lines that the error passed through."""
+    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if Path(one.filename) == file]
+    where = f"{file}, line {lines[-1]}" if lines else str(file)
+    return InputError(f"{where}: {type(error).__name__}: {error}")
