@@ -9,7 +9,12 @@ from invoke import Context
 from deploy.tasks.common import chosen, task
 
 
-@task(help={"yes": "pin without asking: only where the fingerprints were compared by other means"})
+@task(
+    help={
+        "yes": "pin without asking: only where the fingerprints were compared by other means",
+        "replace": "pin the new key of a host whose pinned one has changed for a good reason",
+    }
+)
 def trust(
     context: Context,
     host: Sequence[str] = (),
