@@ -411,6 +411,12 @@ class App(Model):
         return f"{self.root}/shared"
 
     @property
+    def url(self) -> str:
+        """Where a visitor finds it: its first name, over TLS where it has a certificate."""
+        scheme, port, usual = ("https", self.tls.port, 443) if self.tls else ("http", self.listen[0], 80)
+        return f"{scheme}://{self.server_names[0]}{'' if port == usual else f':{port}'}/"
+
+    @property
     def user(self) -> str:
         """The account and group it runs as."""
         return self.name

@@ -204,6 +204,7 @@ class _Run:
             round_trips=self.reach.round_trips,
             sent=self.reach.sent,
             received=self.reach.received,
+            urls=tuple(app.url for app in self.host.apps if app.state == "present"),
             failure=failure,
         )
 
@@ -263,7 +264,8 @@ def room(plan: Plan, look: Look) -> str | None:
     memory = sum(
         int((change.actual or {}).get("memory") or 0)
         for change in plan.changes
-        if change.resource.when == Phase.SWITCH and set(change.keys) - {"active", "enabled", "proven", "left over"}
+        if change.resource.when == Phase.SWITCH
+        and set(change.keys) - {"active", "enabled", "proven", "left over"}
     )
     if look.memory is not None and memory > look.memory:
         return (

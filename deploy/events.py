@@ -33,7 +33,8 @@ class Failure:
 class Report:
     """How one host's run ended. Picklable.
 
-    outcome: ``unchanged``, ``changed``, ``planned`` (a plan only), ``failed``, ``skipped`` (never started).
+    outcome: ``unchanged``, ``changed``, ``planned`` (a plan only), ``failed``, ``skipped`` (never started); of a
+    release over a fleet also ``staged`` (not switched: another host failed) and ``reverted`` (switched, and back).
     changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
     sent, received: payload bytes. urls: where the sites are served, as proven.

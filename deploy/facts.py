@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from deploy.errors import LookError
@@ -33,8 +34,8 @@ class Facts:
     """Ride in every probe reply; cached per host between runs. None: not known, or not installed.
 
     os: ``ID`` of /etc/os-release (``debian``, ``ubuntu``); version: ``VERSION_ID``; codename: ``VERSION_CODENAME``.
-    arch: Debian's name (``amd64``). python: version of /usr/bin/python3, such as ``3.11.2``.
-    nginx: version, such as ``1.22.1``. systemd: major version. cores: processors a process may use.
+    arch: Debian's name (``amd64``). python: version of /usr/bin/python3, such as ``3.11``.
+    nginx: version, such as ``1.22.1``. cores: processors a process may use.
     memory: MiB of RAM. ipv6: whether its kernel speaks it. container: which kind, None on a machine of its own.
     clock: the daemon that keeps the time, ``none`` when there is none. apps: the sites that this tool set up, by name.
     """
@@ -46,7 +47,6 @@ class Facts:
     hostname: str | None = None
     python: str | None = None
     nginx: str | None = None
-    systemd: int | None = None
     cores: int | None = None
     memory: int | None = None
     ipv6: bool | None = None
@@ -69,48 +69,8 @@ class Facts:
         return cls(**{**told, "apps": tuple(AppFacts(**app) for app in told["apps"])})
 
 
-PROBE = Script(r"""
-. /etc/os-release
-printf 'os %s\nversion %s\ncodename %s\n' "${ID-}" "${VERSION_ID-}" "${VERSION_CODENAME-}"
-printf 'arch %s\n' "$(dpkg --print-architecture 2>/dev/null)"
-read -r name < /proc/sys/kernel/hostname && printf 'hostname %s\n' "$name"
-if [ -x /usr/bin/python3 ]; then printf 'python %s\n' "$(/usr/bin/python3 -SIc 'import sys; print("%d.%d.%d" % sys.version_info[:3])')"; fi
-if [ -x /usr/sbin/nginx ]; then printf 'nginx %s\n' "$(/usr/sbin/nginx -v 2>&1)"; fi
-if [ -d /run/systemd/system ]; then printf 'systemd %s\n' "$(systemctl --version)"; fi | { IFS= read -r line && printf '%s\n' "$line"; }
-printf 'cores %s\n' "$(nproc)"
-while read -r key value unit; do [ "$key" = MemTotal: ] && printf 'memory %s\n' "$value" && break; done < /proc/meminfo
-[ -e /proc/net/if_inet6 ] && printf 'ipv6 yes\n' || printf 'ipv6 no\n'
-if [ -s /run/systemd/container ]; then printf 'container %s\n' "$(cat /run/systemd/container)"; fi
-clock=none
-for daemon in /usr/sbin/chronyd /usr/sbin/ntpd /lib/systemd/systemd-timesyncd; do
-  [ ! -x "$daemon" ] || { clock=${daemon##*/}; break; }
-done
-printf 'clock %s\n' "$clock"
-for mark in /var/lib/barehost/apps/*; do
-  [ -e "$mark" ] || continue
-  app=${mark##*/}
-  last=0; for folder in /srv/"$app"/activations/*; do
-    n=${folder##*/}; case $n in *[!0-9]*) continue ;; esac
-    [ "$n" -gt "$last" ] && last=$n
-  done
-  current=$(readlink /srv/"$app"/current) || current=
-  current=${current##*/}
-  release=; venv=
-  if [ -n "$current" ]; then
-    release=$(readlink /srv/"$app"/activations/"$current"/release) || release=
-    venv=$(readlink /srv/"$app"/activations/"$current"/venv) || venv=
-  fi
-  manifest=
-  if [ -n "$release" ]; then
-    record=$(printf %s "$release" | sha256sum)
-    [ -e "/var/lib/barehost/trees/${record%% *}/manifest" ] && read -r manifest < "/var/lib/barehost/trees/${record%% *}/manifest"
-  fi
-  release=${release##*/} venv=${venv##*/}
-  printf 'app %s %s %s %s %s %s\n' "$app" "${current:--}" "$last" "${release:--}" "${venv:--}" "${manifest:--}"
-done
-:
-""")
-"""Prints one fact a line. Runs on a bare host: sh and what Debian calls essential; Python only asked if there."""
+PROBE = Script((Path(__file__).parent / "host" / "facts.sh").read_text())
+"""Prints one fact a line."""
 
 
 def parse(output: bytes) -> Facts:
@@ -133,9 +93,8 @@ def parse(output: bytes) -> Facts:
         codename=found.get("codename"),
         arch=found.get("arch"),
         hostname=found.get("hostname"),
-        python=found.get("python"),
+        python=found["python"].removeprefix("python") if "python" in found else None,
         nginx=found["nginx"].rpartition("nginx/")[2].split(" ")[0] if "nginx" in found else None,
-        systemd=int(found["systemd"].split(" ")[1]) if "systemd" in found else None,
         cores=int(found["cores"]) if "cores" in found else None,
         memory=int(found["memory"]) // 1024 if "memory" in found else None,
         ipv6=found["ipv6"] == "yes" if "ipv6" in found else None,

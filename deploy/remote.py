@@ -56,6 +56,9 @@ class Reach(Protocol):
     def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome: ...
     def attach(self, run: str, emit: Emit) -> Outcome: ...
     def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]: ...
+    def lock(self, about: str) -> str | None: ...
+    def unlock(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -138,6 +141,10 @@ class Remote:
     def unlock(self) -> None:
         """Give the host back; nothing happens where it is not held."""
         self.session.run(sh(_UNLOCK), timeout=LOOK_SECONDS)
+
+    def close(self) -> None:
+        """End the session, and with it whatever lock it holds."""
+        self.session.close()
 
     def _send(self, host: str, program: Program, emit: Emit) -> None:
         self.session.put("bundle", program.bundle())

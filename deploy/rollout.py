@@ -10,16 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic, sleep
 
-from deploy import transport
 from deploy.converge import Role, Wishes, converge
 from deploy.errors import BarehostError, InputError, LockedError
 from deploy.events import Connecting, Emit, Failure, Finished, Note, Report
 from deploy.facts import Facts
 from deploy.fleet import WORKERS, recall, remember
 from deploy.inventory import Host
-from deploy.remote import Remote
+from deploy.remote import Reach
 from deploy.resource import Phase
-from deploy.shell import Secret
 from deploy.source import Release
 
 
@@ -46,7 +44,7 @@ def rollout(
     emit: Emit,
     *,
     state: Path,
-    password: Callable[[str], Secret] | None = None,
+    connect: Callable[[Host], Reach],
 ) -> list[Report]:
     """Bring every host's ``releases`` to it, all or (as far as can be) none; one report each, in the order given.
 
@@ -54,7 +52,7 @@ def rollout(
     more than ``max_fail`` hosts fail, those switched in this run go back, unless ``keep_going``.
     """
     sizes = batches(len(hosts), course.batch)
-    run = _Rollout([_Member(host) for host in hosts], roles, course, emit, state, password)
+    run = _Rollout([_Member(host) for host in hosts], roles, course, emit, state, connect)
     try:
         run.roll(sizes)
     finally:
@@ -81,11 +79,12 @@ class _Member:
     """One host in a rollout, and how far it is."""
 
     host: Host
-    session: transport.Session | None = None
+    reach: Reach | None = None
     before: Facts = field(default_factory=Facts)
     facts: Facts = field(default_factory=Facts)
     changed: tuple[str, ...] = ()
     switched: bool = False
+    proven: bool = False
     failure: Failure | None = None
     reverted: bool = False
     last: Report | None = None
@@ -94,26 +93,31 @@ class _Member:
     @property
     def report(self) -> Report:
         """How it ended for this host."""
-        outcome = "changed" if self.changed else "unchanged"
-        if self.failure is not None:
-            outcome = "failed"
-        elif self.reverted:
-            outcome = "reverted"
-        elif self.last is None:
-            outcome = "skipped"
-        session = self.session
+        reach = self.reach
         return Report(
             self.host.name,
-            outcome,
+            self._outcome,
             changed=self.changed,
             plan=self.last.plan if self.last else None,
             seconds=monotonic() - self.began,
             passes=self.last.passes if self.last else 0,
-            round_trips=session.round_trips if session else 0,
-            sent=session.sent if session else 0,
-            received=session.received if session else 0,
+            round_trips=reach.round_trips if reach else 0,
+            sent=reach.sent if reach else 0,
+            received=reach.received if reach else 0,
             failure=self.failure,
         )
+
+    @property
+    def _outcome(self) -> str:
+        if self.failure is not None:
+            return "failed"
+        if self.reverted:
+            return "reverted"
+        if self.last is None:
+            return "skipped"
+        if not self.proven:
+            return "staged"
+        return "changed" if self.changed else "unchanged"
 
 
 @dataclass
@@ -123,7 +127,7 @@ class _Rollout:
     course: Course
     emit: Emit
     state: Path
-    password: Callable[[str], Secret] | None
+    connect: Callable[[Host], Reach]
 
     def __post_init__(self) -> None:
         self.pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(self.members) or 1))
@@ -131,8 +135,8 @@ class _Rollout:
     def close(self) -> None:
         """Every session ends, and with it the lock it holds."""
         for member in self.members:
-            if member.session is not None:
-                member.session.close()
+            if member.reach is not None:
+                member.reach.close()
             self.emit(Finished(member.host.name, member.report))
         self.pool.shutdown(wait=False, cancel_futures=True)
 
@@ -142,7 +146,7 @@ class _Rollout:
             return
         if others and not self._all(self.members, lambda one: self._converge(one, Phase.BUILD)):
             return
-        migrates = any(app.migrate for app in first.host.apps)
+        migrates = any(app.migrate for app in first.host.apps if app.name in first.host.releases)
         if others and migrates and not self._all([first], lambda one: self._converge(one, Phase.MIGRATE)):
             return
         begun = 0
@@ -172,7 +176,7 @@ class _Rollout:
 
     def _connect(self, member: _Member) -> None:
         self.emit(Connecting(member.host.name))
-        member.session = transport.connect(member.host, password=self.password)
+        member.reach = self.connect(member.host)
         member.facts = recall(self.state, member.host.name) or Facts()
 
     def _lock(self) -> bool:
@@ -186,7 +190,7 @@ class _Rollout:
             if not conflicts:
                 return True
             for member in self.members:
-                remote(member).unlock()
+                reach(member).unlock()
             if monotonic() >= end:
                 break
             self.emit(Note(conflicts[0][0].host.name, f"waiting for {conflicts[0][1]}"))
@@ -199,13 +203,13 @@ class _Rollout:
         return False
 
     def _try(self, member: _Member) -> str | None:
-        return remote(member).lock(self.course.about)
+        return reach(member).lock(self.course.about)
 
     def _converge(self, member: _Member, through: Phase) -> None:
         host = replace(member.host, migrates=member is self.members[0])
         wishes = Wishes(about=self.course.about, through=through)
         first = member.last is None
-        report, facts = converge(host, self.roles(host), remote(member), wishes, self.emit, member.facts)
+        report, facts = converge(host, self.roles(host), reach(member), wishes, self.emit, member.facts)
         member.before = facts if first else member.before
         member.last, member.facts = report, facts
         member.changed += tuple(id for id in report.changed if id not in member.changed)
@@ -220,6 +224,7 @@ class _Rollout:
         finally:
             after = {app.name: app.activation for app in member.facts.apps}
             member.switched = any(after.get(name) != number for name, number in before.items())
+        member.proven = member.failure is None
 
     def _revert(self, member: _Member) -> None:
         """Back to what served before this run, with the same proof; a site that had nothing before stays."""
@@ -237,7 +242,7 @@ class _Rollout:
         member.reverted = member.failure is None
 
 
-def remote(member: _Member) -> Remote:
-    """The host over its session, which is open from the first step on."""
-    assert member.session is not None
-    return Remote(member.session)
+def reach(member: _Member) -> Reach:
+    """The host, which is connected from the first step on."""
+    assert member.reach is not None
+    return member.reach

@@ -26,12 +26,15 @@ MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "armhf": "arm
 
 
 def app(host: Host, facts: Facts) -> Iterator[Resource]:
-    """Every site of the inventory: a present one runs its release, an absent one leaves."""
+    """Every site of the inventory: a present one runs its release, an absent one leaves.
+
+    A run that is about one site has a release for that one only, and leaves the others as they are.
+    """
     for site in host.apps:
-        if site.state == "present":
-            yield from serving(host, site, facts)
-        else:
+        if site.state == "absent":
             yield Leaving(site.name, purge=host.purge)
+        elif site.name in host.releases:
+            yield from serving(host, site, facts)
 
 
 def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
@@ -124,7 +127,7 @@ def interpreter(app: App, facts: Facts) -> str | None:
     """The version of the site's Python, as 3.11; None when it is not known before one is installed."""
     if named := re.search(r"python(3\.\d+)$", app.python):
         return named[1]
-    return ".".join(facts.python.split(".")[:2]) if facts.python else None
+    return facts.python
 
 
 def question(app: App) -> Question:

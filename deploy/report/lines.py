@@ -131,6 +131,8 @@ _OUTCOMES = {
     "changed": "yellow",
     "planned": "yellow",
     "failed": "red",
+    "staged": "yellow",
+    "reverted": "yellow",
     "skipped": "dim",
 }
 

@@ -84,6 +84,13 @@ def kind_and_name(change: Change) -> tuple[str, str]:
     return kind, name
 
 
+_OUTCOMES = {
+    "skipped": "not started",
+    "staged": "staged, not switched",
+    "reverted": "switched and gone back",
+}
+
+
 def outcome(report: Report) -> str:
     """How a host's run ended, in a few words."""
     changes = report.plan.changes if report.plan else ()
@@ -97,7 +104,7 @@ def outcome(report: Report) -> str:
         undo = "an unfinished run to undo" if report.plan.unfinished else ""
         known = f"{len(changes)} to change" if changes else ""
         return ", ".join(filter(None, [known, undo, unknown])) or "nothing to change"
-    return "not started" if report.outcome == "skipped" else "nothing to change"
+    return _OUTCOMES.get(report.outcome, "nothing to change")
 
 
 def cost(report: Report) -> str:

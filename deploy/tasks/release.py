@@ -188,17 +188,16 @@ def history(
 
 
 def _with(hosts: Sequence[Host], site: str, release: Callable[[Host, App], Release]) -> list[Host]:
-    """The hosts with the release that each chosen site is to get; a site not chosen stays as it is."""
+    """The hosts that have a chosen site, with the release that each is to get; other sites are left as they are."""
     from dataclasses import replace
 
     from deploy.errors import InputError
 
     done = []
     for host in hosts:
-        apps = tuple(app for app in host.apps if app.state == "present" and (not site or app.name == site))
+        apps = [app for app in host.apps if app.state == "present" and (not site or app.name == site)]
         if apps:
-            releases = {app.name: release(host, app) for app in apps}
-            done.append(replace(host, apps=apps, releases=releases))
+            done.append(replace(host, releases={app.name: release(host, app) for app in apps}))
     if not done:
         raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
     return done
@@ -239,11 +238,13 @@ def _roll(
     json: bool,
     verbose: int,
 ) -> int:
-    from deploy import report
+    from deploy import report, transport
+    from deploy.remote import Remote
     from deploy.roles import roles_of
     from deploy.rollout import Course, rollout
     from deploy.source import whoami
 
+    password = password_once()
     course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
     with report.reporter(json=json, verbose=verbose, diff=False, hosts=[one.name for one in hosts]) as shown:
         reports = rollout(
@@ -252,7 +253,7 @@ def _roll(
             course,
             shown,
             state=state(),
-            password=password_once(),
+            connect=lambda host: Remote(transport.connect(host, password=password)),
         )
         shown.close(reports)
     return exit_code(reports, check=False)

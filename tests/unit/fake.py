@@ -62,7 +62,7 @@ class FakeHost:
 
     brings: facts that change once a resource of that id was applied. stubborn: ids that an apply leaves as
     they are. breaks_at, lost_at: id whose step fails, or at which the host ends the run. under_way: runs that
-    are found running, one a look. calls: what was asked, in order.
+    are found running, one a look. held_by: who holds its lock, None: nobody. calls: what was asked, in order.
     """
 
     states: dict[str, State] = field(default_factory=dict)
@@ -74,6 +74,8 @@ class FakeHost:
     under_way: list[str] = field(default_factory=list)
     unfinished: str | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
+    held_by: str | None = None
+    locked: bool = False
     calls: list[str] = field(default_factory=list)
     abouts: list[str] = field(default_factory=list)
 
@@ -97,6 +99,20 @@ class FakeHost:
         self._asked(f"attach {run}")
         self.under_way.remove(run)
         return Outcome("done")
+
+    def lock(self, about: str) -> str | None:
+        self._asked("lock")
+        if self.held_by is None:
+            self.locked = True
+        return self.held_by
+
+    def unlock(self) -> None:
+        self._asked("unlock")
+        self.locked = False
+
+    def close(self) -> None:
+        self.locked = False
+        self.calls.append("close")
 
     def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]:
         self._asked(f"fetch {' '.join(paths)}")
