@@ -2,9 +2,9 @@
 
     python bench/load.py 10.213.0.2 --site hello.example.com --users get=4 slow=8
 
-Runs until its stdin ends (or says anything), waits for the answers that are still due, and prints one JSON object: by kind of
-visitor what was sent, what was lost and why, and which releases answered. A request is lost unless its whole
-answer came with the status and body it must have. Nothing is tried again. Load only hosts that are yours.
+Runs until its stdin ends (or says anything), waits for the answers that are still due, and prints one JSON object:
+by kind of visitor what was sent, what was lost and why, and which releases answered. A request is lost unless its
+whole answer came with the status and body it must have. Nothing is tried again. Load only hosts that are yours.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import argparse
 import asyncio
 import json
 import secrets
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 
 PATIENCE = 60.0
@@ -191,6 +193,28 @@ async def load(where: tuple[str, int], site: str, users: dict[str, int], rest: f
     ]
     await asyncio.gather(*(visitor.visit(over) for visitor in visitors))
     return counts
+
+
+@contextmanager
+def beside(
+    address: str, site: str, *, only: bool = False, through: Sequence[str] = (), **users: int
+) -> Iterator[dict[str, Count]]:
+    """The load in a process of its own while the block runs; its counts are there when the block has ended.
+
+    only: no visitors but ``users``. through: words before the command, such as ``ip netns exec NAME``.
+    """
+    counts: dict[str, Count] = {}
+    numbers = dict.fromkeys(KINDS, 0) if only else {}
+    numbers |= {name.replace("_", "-"): number for name, number in users.items()}
+    words = [f"{name}={number}" for name, number in numbers.items()]
+    command = [*through, sys.executable, __file__, address, "--site", site, "--users", *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(0.5)  # until it has begun: importing asyncio takes a moment
+        try:
+            yield counts
+        finally:
+            told, _ = process.communicate("", timeout=2 * PATIENCE)
+    counts |= {name: Count(**count) for name, count in json.loads(told).items()}
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 # The old instance gets no new requests: let it finish those it has, then stop it, then count.
 # Nginx is told to write out the log lines it holds back (USR1).
+# Meanwhile systemd reads what the switch enabled and disabled, for whoever goes to rescue mode and back.
+systemctl daemon-reload & reading=$!
 old=$(cat "$RUN/$app.old")
 if [ -n "$old" ] && [ "$old" != "$n" ]; then
   drained "/run/$app/$old/gunicorn.sock" @{drain}
@@ -14,3 +16,4 @@ if read -r inode size < "$RUN/$app.log" && [ "$(stat -c %i "$log")" = "$inode" ]
 else
   note "$app @{release} serves, proven through Nginx"
 fi
+wait "$reading"

@@ -12,6 +12,6 @@ drained() { # the socket of an instance that gets no new requests: wait until on
   [ "$(listed "$1")" -le 1 ] || echo "requests were still running after $2 s; they are ended now"
 }
 wants=/etc/systemd/system/multi-user.target.wants
-enabled() { systemctl enable -q --no-reload "$1"; } # which says what a boot starts; nothing that runs asks for it
+enabled() { systemctl enable -q --no-reload "$1"; } # for the next boot; the drain reloads
 disabled() { systemctl disable -q --no-reload "$1"; }
 current() { ln -sfT "activations/$1" "$root/.current.new" && mv -fT "$root/.current.new" "$root/current"; }
