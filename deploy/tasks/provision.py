@@ -46,18 +46,24 @@ def plan(
 
 @task()
 def status(
-    context: Context, host: Sequence[str] = (), group: Sequence[str] = (), inventory: Sequence[str] = ()
+    context: Context,
+    host: Sequence[str] = (),
+    group: Sequence[str] = (),
+    inventory: Sequence[str] = (),
+    json: bool = False,
 ) -> int:
-    """Say what runs where: site, release, since when, and whether it is what was last proven."""
+    """Say what runs where: site, release, since when, and whether it runs what lies on the disk."""
     from deploy import report
     from deploy.status import status_of
 
-    rows, failures = status_of(chosen(host, group, inventory), password=password_once())
-    if rows:
-        report.table(["host", "site", "release", "activation", "state", "since"], rows)
-    for error in failures:
-        report.error(error)
-    return max((error.exit_code for error in failures), default=0)
+    status = status_of(chosen(host, group, inventory), password=password_once())
+    if status.standings or not status.failures:
+        report.table(*status.table(json=json), json=json)
+    for note in status.notes:
+        report.say(f"Attention: {note}", json=json)
+    for error in status.failures:
+        report.error(error, json=json)
+    return max((error.exit_code for error in status.failures), default=0)
 
 
 @task()

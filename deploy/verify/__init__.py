@@ -81,14 +81,20 @@ def _problem(backend: SessionBackend) -> BarehostError | None:
     return None
 
 
-def _pytest(checks: Sequence[Path], project: Path, *plugins: object) -> None:
+def _pytest(checks: Sequence[Path], project: Path, hosts: Checks, summary: Summary) -> None:
     """pytest in this process, as if it had no configuration: neither a file's, nor the environment's, nor plugins'."""
-    options = ["-c", os.devnull, f"--rootdir={project}", f"--confcutdir={project / 'tests' / 'testinfra'}"]
+    options = ["-c", os.devnull, f"--rootdir={project}", f"--confcutdir={checks[-1].parent}"]
     options += ["--import-mode=importlib", "-p", "no:cacheprovider", "--strict-markers"]
     with _alone():
-        code = pytest.main([*options, *map(str, checks)], plugins=[*plugins])
-    if code == pytest.ExitCode.INTERRUPTED and not any(getattr(one, "broken", False) for one in plugins):
+        code = pytest.main([*options, *map(str, checks)], plugins=[hosts, summary])
+    if summary.broken:
+        return
+    if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise InputError("no check is for these hosts: none of them has a role that a check belongs to")
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise BarehostError(f"pytest ended with its exit code {int(code)} before every check was made")
 
 
 @contextlib.contextmanager

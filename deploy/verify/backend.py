@@ -23,6 +23,14 @@ SECONDS = 60
 """How long one command of a check may take."""
 
 
+class Said(CommandResult):
+    """What a command printed, as a sentence where testinfra puts it into one: "Unexpected exit code 1 for …"."""
+
+    def __repr__(self) -> str:
+        said = (self.stderr or self.stdout).strip().splitlines()
+        return f"{self.command.decode()!r}: {said[-1] if said else 'it printed nothing'}"
+
+
 class SessionBackend(BaseBackend):
     """Runs testinfra's commands in one session, as root, in ``/``, with LC_ALL=C and /dev/null on stdin.
 
@@ -70,7 +78,7 @@ class SessionBackend(BaseBackend):
         except HostError:
             self.close()
             raise
-        return self.result(reply.rc, self.encode(text), reply.stdout, reply.stderr)
+        return Said(self, reply.rc, self.encode(text), reply.stdout, reply.stderr)
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
         """``with host.sudo("user")``: we are root already, so no sudo has to be there."""

@@ -28,9 +28,9 @@ class Place:
     site: App | None = None
 
     @property
-    def id(self) -> str:
-        """``web1``, or ``web1-hello``."""
-        return f"{self.backend.hostname}-{self.site.name}" if self.site else self.backend.hostname
+    def words(self) -> str:
+        """``web1``, or ``web1 hello``."""
+        return f"{self.backend.hostname} {self.site.name}" if self.site else self.backend.hostname
 
 
 class Checks:
@@ -47,7 +47,11 @@ class Checks:
         if "place" in metafunc.fixturenames:
             places = list(self._places(metafunc))
             metafunc.parametrize(
-                "place", places, ids=[place.id for place in places], indirect=True, scope="session"
+                "place",
+                places,
+                ids=[place.words.replace(" ", "-") for place in places],
+                indirect=True,
+                scope="session",
             )
 
     @pytest.hookimpl(trylast=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -44,12 +45,7 @@ class Summary:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
             place = place_of(item)
-            named = place.id.replace("-", " ", 1) if place is not None and place.site is None else None
-            if place is not None and place.site is not None:
-                named = f"{place.backend.hostname} {place.site.name}"
-            elif place is not None:
-                named = place.backend.hostname
-            self._where[item.nodeid] = named or ITSELF
+            self._where[item.nodeid] = place.words if place is not None else ITSELF
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -84,7 +80,8 @@ class Summary:
         self._tally.failed += 1
         why = report.longreprtext if self.verbose > 1 else _why(report)
         path, line, _ = report.location
-        where = f"{path}:{(line or 0) + 1}"
+        name = path if not path.startswith("..") else f"deploy/testinfra/{Path(path).name}"
+        where = f"{name}:{(line or 0) + 1}"
         self._blocks.append(f"  FAILED  {sentence(report)} ({where})\n{_indented(why)}")
 
     def _finish(self) -> None:
@@ -92,7 +89,11 @@ class Summary:
             return
         tally = self._tally
         total = tally.passed + tally.failed
-        told = f"{tally.failed} of {count(total, 'check')} failed" if tally.failed else f"{count(total, 'check')} passed"
+        told = (
+            f"{tally.failed} of {count(total, 'check')} failed"
+            if tally.failed
+            else f"{count(total, 'check')} passed"
+        )
         skipped = f", {len(tally.skipped)} skipped" if tally.skipped else ""
         report.say(f"{self._place}: {told}{skipped} in {seconds(monotonic() - tally.began)}")
         if self.verbose:

@@ -1,0 +1,59 @@
+"""A site with a certificate: the one of the inventory is shown, it is valid, its key is private."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+from deploy.app import App
+from deploy.verify.visitor import Visitor, first_name
+
+pytestmark = [pytest.mark.role("app", "nginx"), pytest.mark.site_with("tls")]
+
+SHOWN = """
+import socket, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as plain:
+    with context.wrap_socket(plain, server_hostname=sys.argv[2]) as secure:
+        shown = secure.getpeercert(True)
+first = open(sys.argv[3]).read().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\\n"
+print("same" if ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN"):]) == shown else "other")
+"""
+
+DAY = 86400
+
+
+def test_the_certificate_on_the_disk_is_shown(host: Host, site: App) -> None:
+    assert site.tls is not None
+    shown = host.run(
+        "/usr/bin/python3 -ISc %s %s %s %s", SHOWN, str(site.tls.port), first_name(site), site.tls.certificate
+    )
+    assert shown.rc == 0, f"no TLS on port {site.tls.port}: {shown.stderr.strip().rpartition(chr(10))[2]}"
+    assert shown.stdout.strip() == "same", (
+        f"Nginx shows another certificate than {site.tls.certificate}: reload it"
+    )
+
+
+def test_the_certificate_is_valid_for_another_week(host: Host, site: App) -> None:
+    assert site.tls is not None
+    if not host.exists("openssl"):
+        pytest.skip("openssl is not on the host")
+    checked = host.run("openssl x509 -noout -checkend %s -in %s", str(7 * DAY), site.tls.certificate)
+    assert checked.rc == 0, f"{site.tls.certificate} expires within a week, or has expired"
+
+
+def test_the_key_is_private(host: Host, site: App) -> None:
+    assert site.tls is not None
+    key = host.file(host.check_output("readlink -f %s", site.tls.key))
+    assert key.user == "root" and key.mode & 0o007 == 0, f"{key.path} is {key.user}'s with mode {key.mode:o}"
+
+
+def test_plain_requests_are_sent_to_https(visitor: Visitor, site: App) -> None:
+    assert site.tls is not None
+    if not site.tls.redirect:
+        pytest.skip("the site is served over plain HTTP too")
+    for port in site.listen:
+        answer = visitor.get("/", port=port, tls=False)
+        assert answer.status == 301, f"port {port} answered with {answer.status}, expected 301"
+        assert answer.headers["location"].startswith("https://"), f"sent to {answer.headers['location']}"
