@@ -37,6 +37,7 @@ class Facts:
     arch: Debian's name (``amd64``). python: version of /usr/bin/python3, such as ``3.11``.
     nginx: version, such as ``1.22.1``. cores: processors a process may use.
     memory: MiB of RAM. ipv6: whether its kernel speaks it. container: which kind, None on a machine of its own.
+    brotli: whether Nginx serves .br siblings (its module is enabled) and the host can make them.
     clock: the daemon that keeps the time, ``none`` when there is none. apps: the sites that this tool set up, by name.
     """
 
@@ -50,6 +51,7 @@ class Facts:
     cores: int | None = None
     memory: int | None = None
     ipv6: bool | None = None
+    brotli: bool | None = None
     container: str | None = None
     clock: str | None = None
     apps: tuple[AppFacts, ...] = ()
@@ -98,6 +100,7 @@ def parse(output: bytes) -> Facts:
         cores=int(found["cores"]) if "cores" in found else None,
         memory=int(found["memory"]) // 1024 if "memory" in found else None,
         ipv6=found["ipv6"] == "yes" if "ipv6" in found else None,
+        brotli=found["brotli"] == "yes" if "brotli" in found else None,
         container=found.get("container"),
         clock=found.get("clock"),
         apps=tuple(apps),

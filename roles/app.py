@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.app import App
 from deploy.facts import AppFacts, Facts
 from deploy.inventory import Host
-from deploy.release import Activation, Built, Leaving, Migrated, Question, environment
+from deploy.release import Activation, Built, Intact, Leaving, Migrated, Question, environment
 from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
@@ -54,8 +54,10 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     env = variables(app, current or wanted.id)
     if wanted.folder is None:
         id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
+        yield Intact(app.name, id)
     elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
         id, packages = current, now.venv or ""
+        yield Intact(app.name, id)
         yield Remark(f"{app.name}: the source has changed since release {current}; invoke release ships it")
     else:
         id = current or wanted.id
@@ -63,7 +65,7 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         packages = needs.key
         yield release(app, id, wanted.folder, now)
         yield needs
-        yield built(app, wanted, id, packages, env)
+        yield built(app, facts, wanted, id, packages, env)
         if app.migrate and host.migrates:
             yield Migrated(app.name, id, packages, app.migrate, env)
 
@@ -102,7 +104,7 @@ def venv(app: App, facts: Facts, version: str, source: Path) -> Venv:
     return Venv(f"{app.root}/venvs/{name}", needs, version, python=app.python, wheels=app.wheels_folder)
 
 
-def built(app: App, release: Release, id: str, venv: str, env: bytes) -> Built:
+def built(app: App, facts: Facts, release: Release, id: str, venv: str, env: bytes) -> Built:
     """The release's build commands and static files, and its record."""
     return Built(
         app=app.name,
@@ -112,6 +114,7 @@ def built(app: App, release: Release, id: str, venv: str, env: bytes) -> Built:
         env=env,
         static=tuple(app.static.items()),
         keep_assets=app.keep_assets,
+        brotli=bool(facts.brotli),
         by=release.by,
         commit=release.commit or "",
     )

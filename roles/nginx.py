@@ -87,8 +87,12 @@ def default(apps: Sequence[App], facts: Facts) -> dict[str, Any]:
 
 
 def dialect(facts: Facts) -> dict[str, Any]:
-    """What every server block needs to know of the host: whether it has IPv6, and how HTTP/2 is written."""
-    return {"ipv6": facts.ipv6 is not False, "http2_by_listen": version(facts) < (1, 25, 1)}
+    """What every server block needs to know of the host: IPv6, Brotli, and how HTTP/2 is written."""
+    return {
+        "ipv6": facts.ipv6 is not False,
+        "brotli": bool(facts.brotli),
+        "http2_by_listen": version(facts) < (1, 25, 1),
+    }
 
 
 def ports(apps: Sequence[App]) -> list[int]:

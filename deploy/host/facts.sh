@@ -9,6 +9,11 @@ printf 'cores %s\n' "$(nproc)"
 while read -r key value unit; do
   [ "$key" = MemTotal: ] && printf 'memory %s\n' "$value" && break
 done < /proc/meminfo
+brotli=no
+for module in /etc/nginx/modules-enabled/*brotli-static.conf; do
+  if [ -e "$module" ] && [ -x /usr/bin/brotli ]; then brotli=yes; fi
+done
+printf 'brotli %s\n' "$brotli"
 [ -e /proc/net/if_inet6 ] && printf 'ipv6 yes\n' || printf 'ipv6 no\n'
 if [ -s /run/systemd/container ]; then printf 'container %s\n' "$(cat /run/systemd/container)"; fi
 clock=none

@@ -13,11 +13,14 @@ hashed() { # the files of the current folder with a hash in their names, as Ngin
     -regex '.*[.-][0-9a-f]*[0-9][0-9a-f]*\.[^/]+' -regex '.*[.-][0-9a-f]*[a-f][0-9a-f]*\.[^/]+' -print0
 }
 
-squeeze() { # beside each file its .gz, with the file's own time, whole or not at all
-  xargs -0 -r sh -c 'for file; do
-    [ -e "$file.gz" ] && continue
-    gzip -9 -n -c -- "$file" > "$file.gz.new" && touch -r "$file" "$file.gz.new" && mv -f "$file.gz.new" "$file.gz" || exit 255
-  done' sh
+squeeze() { # ending command…: beside each file what the command makes of it, with the file's own time, whole or not at all
+  xargs -0 -r sh -c 'ending=$1; shift
+    program=; while [ "$1" != -- ]; do program="$program $1"; shift; done; shift
+    for file; do
+      [ -e "$file.$ending" ] && continue
+      $program -c -- "$file" > "$file.$ending.new" && touch -r "$file" "$file.$ending.new" &&
+        mv -f "$file.$ending.new" "$file.$ending" || exit 255
+    done' sh "$@" --
 }
 
 set -- @{folders}
@@ -26,7 +29,8 @@ while [ $# -gt 0 ]; do
   shift 2
   [ -d "$folder" ] || { echo "there is no folder $folder to serve static files from"; exit 1; }
   cd "$folder"
-  texts | squeeze
+  texts | squeeze gz gzip -9 -n
+  [ @{brotli} = no ] || texts | squeeze br brotli -q 9
   mkdir -p "$pool/$url"
   hashed | xargs -0 -r cp -p --parents --reflink=auto -t "$pool/$url" --
   cd "$pool/$url"

@@ -9,7 +9,8 @@ release: what it was made of, and whether it was ever healthy.
 
 from deploy.release.activation import Activation, Question
 from deploy.release.building import Built, Migrated
+from deploy.release.intact import Intact
 from deploy.release.leaving import Leaving
 from deploy.release.shared import environment
 
-__all__ = ["Activation", "Built", "Leaving", "Migrated", "Question", "environment"]
+__all__ = ["Activation", "Built", "Intact", "Leaving", "Migrated", "Question", "environment"]

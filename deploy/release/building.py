@@ -103,7 +103,7 @@ class Built(Prepared):
     to the release; the shipped ones are root's and stay as they are.
 
     static: folders in the release that Nginx serves. keep_assets: days that hashed files of releases that are
-    gone stay reachable. by: who ships it. commit: what git calls it, empty outside git.
+    gone stay reachable. brotli: make .br siblings as well as .gz. by: who ships it. commit: empty outside git.
     """
 
     phase: ClassVar[Phase] = Phase.BUILD
@@ -112,13 +112,20 @@ class Built(Prepared):
 
     static: tuple[tuple[str, str], ...] = ()
     keep_assets: int = 30
+    brotli: bool = False
     by: str = field(default="", compare=False)
     commit: str = field(default="", compare=False)
 
+    def failed(self) -> Script | None:
+        return join([self._begun(), sh(_FAILED, app=self.app, release=self.release, records=RECORDS)])
+
+    def _begun(self) -> Script:
+        values = {"app": self.app, "release": self.release, "records": RECORDS}
+        return sh(_BEGIN, **values, venv=self.venv, by=self.by, commit=self.commit)
+
     def _steps(self) -> Iterator[Step]:
         values = {"app": self.app, "release": self.release, "records": RECORDS}
-        begun = sh(_BEGIN, **values, venv=self.venv, by=self.by, commit=self.commit)
-        yield Command(f"record {self.app} {self.release}", begun)
+        yield Command(f"record {self.app} {self.release}", self._begun())
         if self.commands:
             folder = f"/srv/{self.app}/releases/{self.release}"
             run = self._run([folder, f"/srv/{self.app}/shared"])
@@ -129,7 +136,14 @@ class Built(Prepared):
         folders = [word for url, folder in self.static for word in (url, folder)]
         yield Command(
             f"static files of {self.app} {self.release}",
-            sh(_STATIC, **values, mark=self.mark, days=self.keep_assets, folders=folders),
+            sh(
+                _STATIC,
+                **values,
+                mark=self.mark,
+                days=self.keep_assets,
+                folders=folders,
+                brotli="yes" if self.brotli else "no",
+            ),
             BUILD_SECONDS,
         )
 
@@ -144,6 +158,9 @@ class Migrated(Prepared):
     phase: ClassVar[Phase] = Phase.MIGRATE
     family: ClassVar[str] = "migration"
     word: ClassVar[str] = "migrated"
+
+    def failed(self) -> Script | None:
+        return sh(_FAILED, app=self.app, release=self.release, records=RECORDS)
 
     def _steps(self) -> Iterator[Step]:
         yield self._upload()
@@ -170,6 +187,8 @@ def _without(values: dict[str, str]) -> dict[str, str]:
 _LOOK = program("release-said")
 
 _BEGIN = program("release-begin")
+
+_FAILED = program("release-failed")
 
 _LEND = program("release-lend")
 

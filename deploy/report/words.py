@@ -79,8 +79,8 @@ def difference(key: str, old: Value, new: Value) -> str:
 def kind_and_name(change: Change) -> tuple[str, str]:
     """What a person calls the resource: ``file``, ``/etc/hosts``; for a path its type instead of ``path``."""
     kind, _, name = change.resource.id.partition(":")
-    if kind == "path":
-        kind = str((change.expected or change.actual or {}).get("type", kind))
+    if kind == "path":  # what lies there: a file, a directory, a link; or what it is kept as: a tree, a venv
+        kind = str((change.expected or change.actual or {}).get("type", change.resource.family))
     return kind, name
 
 

@@ -125,7 +125,7 @@ class Tree(Resource):
     @classmethod
     def probe(cls, resources: Sequence[Resource]) -> Script:
         """Says "same" for each tree that is, else its lines, and fresh hashes where a line changed."""
-        return join([Script(_LISTING + _LOOK), *map(_look, _trees(resources), range(len(resources)))])
+        return join([Script(LISTING + _LOOK), *map(_look, _trees(resources), range(len(resources)))])
 
     @classmethod
     def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
@@ -353,7 +353,7 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
     yield Command(
         f"{'sync' if found else 'create'} {tree.path}: {change}",
         sh(
-            _LISTING + _SYNC,
+            LISTING + _SYNC,
             path=tree.path,
             parent=posixpath.dirname(tree.path),
             stage=posixpath.join(
@@ -424,7 +424,7 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-_LISTING = r"""
+LISTING = r"""
 export LC_ALL=C
 # The current folder, one record an entry: $1 all, or own: only what we put there; $2 its record; then words
 # for find that leave out what is protected. An entry that we put there and that is gone has no record.
