@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,24 @@ from deploy.shell import Secret
 OURS = Path(__file__).parent / "templates"
 
 
+_secret: ContextVar[bool] = ContextVar("secret", default=False)
+"""Whether a Secret went into what is being rendered, for each thread its own."""
+
+
+def _revealed(value: Any) -> Any:
+    """What goes into the text for a value; notes that it was secret."""
+    if isinstance(value, Secret):
+        _secret.set(True)
+        return value.reveal()
+    return value
+
+
 @lru_cache
 def environment(project: Path | None) -> jinja2.Environment:
-    """The environment for one project: ``<project>/templates`` wins over ours, undefined names are errors."""
+    """The environment for one project: ``<project>/templates`` wins over ours, undefined names are errors.
+
+    It keeps its compiled templates: compiling is nine tenths of what a host's templates cost, and all hosts share it.
+    """
     folders = [OURS] if project is None else [project / "templates", OURS]
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
@@ -27,6 +43,7 @@ def environment(project: Path | None) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # configuration files, not HTML; what a value may hold is settled by filters
+        finalize=_revealed,
     )
     found.filters["digest"] = lambda text: hashlib.sha256(str(text).encode()).hexdigest()
     found.filters |= {
@@ -44,18 +61,10 @@ def render(name: str, project: Path | None, values: dict[str, Any]) -> tuple[str
 
     Raises InputError with the template's name and line for anything wrong in it.
     """
-    secret = False
-
-    def finalize(value: Any) -> Any:
-        nonlocal secret
-        if isinstance(value, Secret):
-            secret = True
-            return value.reveal()
-        return value
-
+    before = _secret.set(False)
     try:
-        template = environment(project).overlay(finalize=finalize).get_template(name)
-        return template.render(values), secret
+        text = environment(project).get_template(name).render(values)
+        return text, _secret.get()
     except jinja2.TemplateNotFound as error:
         where = "templates/" if project is None else f"{project / 'templates'} and ours"
         raise InputError(f"no template {error.name!r} in {where}; check the name") from error
@@ -63,6 +72,8 @@ def render(name: str, project: Path | None, values: dict[str, Any]) -> tuple[str
         raise InputError(f"template {error.name or name}, line {error.lineno}: {error.message}") from error
     except _MISTAKES as error:
         raise InputError(f"template {name}, line {_line(error, name)}: {error}") from error
+    finally:
+        _secret.reset(before)
 
 
 _MISTAKES = (jinja2.TemplateError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.errors import InputError
-from deploy.render import render
+from deploy.render import environment, render
 from deploy.shell import Secret
 
 
@@ -20,6 +20,7 @@ def project(tmp_path: Path) -> Path:
 
 def rendered(project: Path, text: str, **values: Any) -> tuple[str, bool]:
     (project / "templates" / "x.j2").write_text(text)
+    environment.cache_clear()  # a file written twice within one tick of the clock has the same time
     return render("x.j2", project, values)
 
 
@@ -69,3 +70,14 @@ def test_a_digest_stands_for_a_text(project: Path):
     assert rendered(project, "{{ a | digest }}", a="x")[0] == (
         "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
     )
+
+
+def test_what_one_rendering_reveals_does_not_make_the_next_one_secret(project: Path):
+    assert rendered(project, "{{ v }}", v=Secret("hunter2")) == ("hunter2", True)
+    assert render("x.j2", project, {"v": "plain"}) == ("plain", False)
+
+
+def test_a_template_is_compiled_once_however_many_hosts_ask(project: Path):
+    rendered(project, "{{ v }}", v=1)
+    assert environment(project).get_template("x.j2") is environment(project).get_template("x.j2")
+    assert {render("x.j2", project, {"v": number})[0] for number in range(5)} == set("01234")
