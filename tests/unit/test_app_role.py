@@ -15,7 +15,7 @@ from sample import BARE, KNOWN, NEW, OLD, SECRET, host, said, serving, site
 from deploy.app import App
 from deploy.inventory import Host
 from deploy.plan import diff
-from deploy.release import Activation, Built, Leaving, Migrated
+from deploy.release import Activation, Built, Intact, Leaving, Migrated
 from deploy.resource import Change, Check, Deferred, Put, Remark, Upload
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv
@@ -139,6 +139,8 @@ def everything(one: Host, facts: Any) -> str:
         if isinstance(resource, Deferred | Remark):
             continue
         seen.append(str(type(resource).probe([resource])))
+        if isinstance(resource, Intact):
+            continue  # it has no steps: what only the host had cannot be made again
         for step in type(resource).steps([Change(resource, None, resource.expected())]):
             seen.append(repr(step))
             if isinstance(step, Command):
@@ -159,12 +161,10 @@ values = st.text(
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values)
 def test_a_secret_shows_in_nothing_that_a_role_says(tmp_path: Path, value: str):
-    app = site(tmp_path, secrets={"SECRET_KEY": value}, env={"OPEN": "visible"})
-    one = host(tmp_path, app)
+    app = site(tmp_path, secrets={"SECRET_KEY": f"canary{value}"}, env={"OPEN": "visible"})
+    one = host(tmp_path, app, ship=True)
     for facts in (KNOWN, serving()):
-        seen = everything(one, facts)
-        assert value not in seen
-        assert json.dumps(value)[1:-1] not in seen
+        assert "canary" not in everything(one, facts)
 
 
 def test_the_secret_travels_with_the_activation_alone(tmp_path: Path):
