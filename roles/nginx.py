@@ -56,7 +56,7 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         "nginx.service",
         reload_on=tuple(config),
         restart_on=(limits,),
-        checks_on=(Check("nginx -t", sh("nginx -t -q")),),
+        checks_on=(Check("nginx -t", sh("umask 027; nginx -t -q")),),  # it makes the logs that are missing
         proof=proof(digest, ports(apps)[0]),
     )
 
