@@ -95,15 +95,17 @@ class _Run:
     changed: list[str] = field(default_factory=list)
     first: Plan | None = None
     passes: int = 0
+    undone: str | None = None
+    """When the run began whose files were put back first; None: there was none."""
 
     def converge(self, facts: Facts) -> tuple[Report, Facts]:
         began = monotonic()
         failure: Failure | None = None
         try:
-            for _ in range(PASSES + 1):
+            settled = False
+            while not settled:
                 look, facts = self._look(facts)
-                if self._settled(look, self._plan(look, facts)):
-                    break
+                settled = self._settled(look, self._plan(look, facts))
         except Stopped as stopped:
             failure = stopped.failure
         except BarehostError as error:
@@ -125,12 +127,25 @@ class _Run:
             return True
         if look.busy is not None:
             raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")
-        if self.passes > PASSES:
+        if plan.unfinished:
+            self._undo(plan, plan.unfinished)
+            return False
+        if self.passes - (self.undone is not None) > PASSES:
             raise UnsettledError(f"{self.host.name}: {_unsettled(plan.changes[0])}")
         if problem := room(plan, look):
             raise ApplyError(f"{self.host.name}: {problem}")
         self._apply(plan)
         return False
+
+    def _undo(self, plan: Plan, unfinished: str) -> None:
+        """Have a run that was cut short taken back, and nothing else: what was seen is not what stands then."""
+        if self.undone is not None:
+            raise ApplyError(
+                f"{self.host.name}: the files of the run of {unfinished} cannot be put back; "
+                "/var/lib/barehost/undo on the host is the script that fails: run it there with sh -x"
+            )
+        self.undone = unfinished
+        self._apply(replace(plan, changes=()))
 
     def _look(self, facts: Facts) -> tuple[Look, Facts]:
         """A look with the resources that the host's own facts ask for: one round trip when ``facts`` hold."""

@@ -28,7 +28,8 @@ class Unit(Resource):
     running invocation has loaded, so a reload lost to a crash is seen by the next look.
     checks: run on the candidate /etc before any of these files takes its place.
     proof: exits 0 once the service shows what it should have loaded; asked until :data:`PROOF_SECONDS`.
-    None: being active counts. masked: also refuse every start (``systemctl mask``).
+    None: being active counts. log: a file it complains to besides the journal; what it wrote there during a start,
+    reload or restart that failed is shown.
     """
 
     phase: ClassVar[Phase] = Phase.UNITS
@@ -41,6 +42,7 @@ class Unit(Resource):
     restart_on: tuple[Pathlike, ...] = ()
     checks_on: tuple[Check, ...] = ()
     proof: Script | None = None
+    log: str | None = None
 
     def __post_init__(self) -> None:
         if (
@@ -190,11 +192,14 @@ class Unit(Resource):
             sh(
                 "rm -f -- @{record} && sync -f @{records} || exit\n"
                 "systemctl reset-failed -- @{name} 2>/dev/null || :\n"
-                "systemctl @{verb} -- @{name} || { systemctl status --no-pager -n 20 -- @{name}; exit 1; }\n"
+                "size=$(stat -c %s -- @{log} 2>/dev/null) || size=0\n"
+                "complain() {\n"
+                "  systemctl status --no-pager -n 20 -- @{name}\n"
+                '  tail -c +"$((size + 1))" -- @{log} 2>/dev/null | tail -n 10; exit 1; }\n'
+                "systemctl @{verb} -- @{name} || complain\n"
                 "deadline=$(($(date +%s) + @{seconds}))\n"
                 "until systemctl is-active -q -- @{name} && { @{proof}\n}; do\n"
-                '  [ "$(date +%s)" -lt "$deadline" ] || {\n'
-                "    echo @{failed}; systemctl status --no-pager -n 20 -- @{name}; exit 1; }\n"
+                '  [ "$(date +%s)" -lt "$deadline" ] || { echo @{failed}; complain; }\n'
                 "  sleep 0.05\n"
                 "done\n"
                 "{ systemctl show --value -p InvocationID -- @{name}; printf '%s\\n' @{lines}; } > @{record}.new &&\n"
@@ -202,6 +207,7 @@ class Unit(Resource):
                 record=f"{RECORDS}/{self.name}",
                 records=RECORDS,
                 name=self.name,
+                log=self.log or "/dev/null",
                 verb=verb,
                 seconds=PROOF_SECONDS,
                 proof=self.proof or Script(":"),
@@ -225,8 +231,9 @@ def loaded_digest(resource: Pathlike) -> str:
 
 _UNIT = sh(
     # Prints one unit's block of fd 3, then "Loaded=digest id" for what its running process has loaded: as the
-    # record says where it is of this invocation; else, where the process is younger than every input (a reboot,
-    # a restart by hand), what lies on the disk now. A second counts as older: systemd tells whole seconds.
+    # record says where it is of this invocation; else (a reboot, a restart by hand) each input that lies on the disk
+    # since before the process began. A second counts as older: systemd tells whole seconds. What is missing was
+    # so before if nothing in its folder has changed since.
     r"""unit() {
   name=$1; shift; invocation=; since=; recorded=
   printf 'Unit=%s\n' "$name"
@@ -246,8 +253,10 @@ _UNIT = sh(
     } < @{records}/"$name"
   fi
   { [ $# -gt 0 ] && [ -n "$since" ]; } || return 0
-  for path; do [ -z "$(find "$path" -maxdepth 0 -newerct "$since" 2>/dev/null)" ] || return 0; done
   for path; do
+    place=$path
+    [ -e "$path" ] || [ -L "$path" ] || place=${path%/*}
+    [ -z "$(find "$place" -maxdepth 0 -newerct "$since" 2>/dev/null)" ] || continue
     if [ -L "$path" ]; then sum=$(readlink -n -- "$path" | sha256sum) || return
     elif [ -f "$path" ]; then sum=$(sha256sum < "$path") || return
     else sum='absent '

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from booting import Boot
-from sites import Project, ask, leftovers, new_project, sh
+from sites import Project, ask, leftovers, new_project, sh, visitors
 
+from deploy import staging
 from deploy.staging import Image, StagingHost
 
 RELEASE = "/srv/hello/current/release"
@@ -206,3 +207,17 @@ def test_the_very_next_run_sees_all_drift_and_mends_it(
     assert leftovers(host) == ""
     again = shop.provision("--json").report()
     assert (again["outcome"], again["round_trips"]) == ("unchanged", 1)
+
+
+def test_a_file_edited_after_a_reboot_is_mended_by_a_reload_that_loses_no_request(
+    host: StagingHost, shop: Project
+) -> None:
+    """Nobody recorded what the new process has loaded; what lay there before it began needs no restart."""
+    host = staging.reboot(host.name)
+    sh(host, "sleep 1; echo '# mine' >> /etc/nginx/conf.d/hello.conf")
+    with visitors(host) as wrong:
+        mending = shop.provision("--json")
+    assert wrong == []
+    labels = [event["label"] for event in mending.events if event["event"] == "step_started"]
+    assert "reload nginx.service" in labels
+    assert "restart nginx.service" not in labels
