@@ -87,7 +87,11 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
     return Program(
         id=id,
         text=join([*lines, Script("")]),
-        files={**builder.files, "about": Script(about.replace("\n", " ") + "\n")},
+        files={
+            **builder.files,
+            "about": Script(about.replace("\n", " ") + "\n"),
+            "failed": join(script for change in changes if (script := change.resource.failed())),
+        },
         steps=tuple(builder.steps),
         blobs=tuple({blob.sha256: blob for blob in builder.blobs}.values()),
         uploads=tuple(builder.uploads),

@@ -183,6 +183,10 @@ class Resource(ABC):
         """The bytes a unified diff is made of; None when there is nothing to show (or it is secret)."""
         return None
 
+    def failed(self) -> Script | None:
+        """What the host does when an apply that was to bring this about fails, wherever; None: nothing."""
+        return None
+
     def checks(self) -> Iterable[Check]:
         """Checks to run on the candidate /etc when this resource, or one that it watches, changes."""
         return ()

@@ -4,7 +4,8 @@ restarts() { systemctl show --value -p NRestarts "$unit"; }
 before=$(restarts)
 end=$(($(date +%s) + @{timeout}))
 while :; do
-  if answer=$(setpriv --reuid www-data --regid www-data --init-groups "$here/venv/bin/python" -I - \
+  left=$((end - $(date +%s))); [ "$left" -ge 1 ] || left=1
+  if answer=$(timeout "$left" setpriv --reuid www-data --regid www-data --init-groups "$here/venv/bin/python" -I - \
     "$socket" @{scheme} @{name} @{path} @{status} @{release} "$n" 2>&1 <<'ASK'
 @{ask}
 ASK
@@ -19,9 +20,9 @@ ASK
   sleep 0.05
 done
 journalctl -u "$unit" -n 60 --no-pager -o cat
-echo "$unit: $reason ($answer)"
+echo "$unit: $reason (${answer:-no answer})"
 if [ "$(readlink "$root/current")" != "activations/$n" ]; then
   record failed
-  systemctl stop "$unit"; systemctl reset-failed "$unit" 2>/dev/null; rm -rf "$here"
+  refused
 fi
 exit 1

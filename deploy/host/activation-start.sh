@@ -3,6 +3,5 @@ systemctl reset-failed "$unit" 2>/dev/null || :
 systemctl start "$unit" && exit
 journalctl -u "$unit" -n 60 --no-pager -o cat
 echo "$unit did not start"
-systemctl stop "$unit"; systemctl reset-failed "$unit" 2>/dev/null
-[ "$(readlink "$root/current")" = "activations/$n" ] || { record failed; rm -rf "$here"; }
+[ "$(readlink "$root/current")" = "activations/$n" ] || { record failed; refused; }
 exit 1

@@ -15,3 +15,8 @@ wants=/etc/systemd/system/multi-user.target.wants
 enabled() { systemctl enable -q --no-reload "$1"; } # for the next boot; the drain reloads
 disabled() { systemctl disable -q --no-reload "$1"; }
 current() { ln -sfT "activations/$1" "$root/.current.new" && mv -fT "$root/.current.new" "$root/current"; }
+refused() { # an instance that never had a request of a visitor: nothing to wait for
+  systemctl stop --no-block "$unit"; systemctl kill -s KILL "$unit" 2>/dev/null; systemctl stop "$unit"
+  systemctl reset-failed "$unit" 2>/dev/null
+  rm -rf "$here"
+}

@@ -80,6 +80,7 @@ commit() {
 }
 
 fail() {
+  sh "$RUN/failed" 9>&-
   recover
   finish failed
   exit 1
