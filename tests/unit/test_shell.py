@@ -82,9 +82,7 @@ def test_a_variable_has_a_plain_name(name: str):
 SECRET = "correct horse battery staple"
 
 
-@pytest.mark.parametrize(
-    "show", [str, repr, "{}".format, "{:>40}".format, lambda one: f"{[one]}"]
-)
+@pytest.mark.parametrize("show", [str, repr, "{}".format, "{:>40}".format, lambda one: f"{[one]}"])
 def test_a_secret_never_shows(show: Any):
     assert "correct" not in show(Secret(SECRET))
     assert "***" in show(Secret(SECRET))

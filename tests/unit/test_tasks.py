@@ -165,6 +165,30 @@ def test_options_choose_hosts(hosts: Path, invoke: Face):
     assert "wbe1" in err
 
 
+def test_keys_are_not_pinned_without_a_person_or_a_word(hosts: Path, invoke: Face):
+    code, _, err = invoke("hosts.trust", "--host", "web1")
+    assert code == HostError.exit_code
+    assert "web1" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("maintenance", "maybe"), "maintenance is on or off, not 'maybe'"),
+        (("maintenance", "on", "--site", "nothing"), "nothing"),
+        (("logs", "--site", "nothing"), "nothing"),
+        (("release", "--site", "nothing"), "nothing"),
+        (("staging.ssh", "--name", "nowhere"), "nowhere is not up: run invoke staging.up nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_not_there_is_one_sentence(hosts: Path, invoke: Face, words: tuple[str, ...], says: str):
+    code, _, err = invoke(*words)
+    assert code not in (0, 1)
+    assert says in err
+    assert err.count("\n") == 1
+
+
 @needs_root
 class TestSandboxed:
     """The tasks over a host that is a folder of this machine."""
