@@ -157,7 +157,7 @@ def releases(
     report.table(["host", "site", "release", "state", "commit", "by", "staged", "size"], rows, json=json)
 
 
-@task(help={"n": "how many lines a host"})
+@task(help={"n": "how many lines of each host, the newest; default: 20"})
 def history(
     context: Context,
     host: Sequence[str] = (),
@@ -166,7 +166,7 @@ def history(
     n: int = 20,
     json: bool = False,
 ) -> int:
-    """Read the hosts' own log of runs: when, how it ended, who, from where, what, which plan."""
+    """Read the hosts' own log of runs: when, how it ended, who, from where, what."""
     from deploy import fleet, report
     from deploy.errors import BarehostError
     from deploy.shell import sh

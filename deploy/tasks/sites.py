@@ -57,8 +57,8 @@ def maintenance(
     help={
         "site": "only this site; default: all",
         "follow": "go on as lines come, until ^C",
-        "since": "how far back, as journalctl takes it: 10m ago, yesterday, 2026-11-23 10:00",
-        "n": "how many lines of each log at most",
+        "since": "how far back, as journalctl takes it: 10m ago, yesterday, 2026-11-23 10:00; default: 1h ago",
+        "n": "how many lines of each log at most; default: 200",
     }
 )
 def logs(
