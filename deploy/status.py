@@ -5,6 +5,7 @@ Whether a host is what the inventory says is for `plan`; here the question is wh
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -201,11 +202,11 @@ def _left_over(units: str) -> list[str]:
 
 
 def _since(text: str) -> datetime | None:
-    """systemd's ``Mon 2026-11-23 09:09:49.123456 UTC``."""
-    try:
-        return datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC").replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    """systemd's ``Mon 2026-11-23 09:09:49.123456 UTC``; before 248 without the fraction."""
+    for form in ("%a %Y-%m-%d %H:%M:%S.%f UTC", "%a %Y-%m-%d %H:%M:%S UTC"):
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+    return None
 
 
 def _blocks(output: bytes) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ about() { # app: key=value lines with what an activation's own state does not sa
   started=${shown##*ExecMainStartTimestamp=}; started=${started%%
 *}
   if [ -n "$started" ]; then
+    case $started in *.*) ;; *) started="$started + 1 second" ;; esac # systemd 247 tells no fractions
     printf 'newer=%s\n' "$(find "$here/env" "$here/gunicorn.conf.py" -newerct "$started" 2>/dev/null | head -n 1)"
   fi
   if [ -f "$unit" ]; then sum=$(sha256sum < "$unit") || return; printf 'unit=%s\n' "${sum%% *}"; fi

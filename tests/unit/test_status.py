@@ -118,6 +118,12 @@ def test_a_site_that_was_never_activated_is_not_deployed() -> None:
     assert (told.state, told.release, told.since) == ("not deployed", None, None)
 
 
+def test_a_systemd_that_tells_whole_seconds_is_understood() -> None:
+    told = standing(answer(told=TOLD | {"ExecMainStartTimestamp": "Mon 2026-11-23 09:13:55 UTC"}))
+    assert told.since is not None
+    assert told.since.second == 55
+
+
 def test_what_stopped_has_no_since() -> None:
     assert standing(answer(ACTIVATION | {"active": "inactive"})).since is None
 
