@@ -19,7 +19,7 @@ ASK
   if [ "$(date +%s)" -ge "$end" ]; then reason="not healthy within @{timeout} s"; break; fi
   sleep 0.05
 done
-journalctl -u "$unit" -n 60 --no-pager -o cat
+journal
 echo "$unit: $reason (${answer:-no answer})"
 if [ "$(readlink "$root/current")" != "activations/$n" ]; then
   record failed

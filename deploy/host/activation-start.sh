@@ -1,7 +1,7 @@
 # Start the instance. Type=notify says "active" for an app that then dies: that is what the health is for.
 systemctl reset-failed "$unit" 2>/dev/null || :
 systemctl start "$unit" && exit
-journalctl -u "$unit" -n 60 --no-pager -o cat
+journal
 echo "$unit did not start"
 [ "$(readlink "$root/current")" = "activations/$n" ] || { record failed; refused; }
 exit 1

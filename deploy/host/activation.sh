@@ -20,3 +20,6 @@ refused() { # an instance that never had a request of a visitor: nothing to wait
   systemctl reset-failed "$unit" 2>/dev/null
   rm -rf "$here"
 }
+journal() { # what the instance itself said last, without what every traceback at import has
+  journalctl "_SYSTEMD_UNIT=$unit" -n 80 --no-pager -o cat | grep -v '^  File "<frozen importlib\|\] \[INFO\] '
+}
