@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke import Task
@@ -61,7 +63,7 @@ def test_every_page_is_in_the_index() -> None:
 # Commands
 
 
-def tasks() -> dict[str, Task]:
+def tasks() -> dict[str, Task[Any]]:
     return {name: namespace[name] for name in namespace.task_names}
 
 
@@ -179,6 +181,11 @@ def test_the_roles_are_what_they_say(tmp_path: Path) -> None:
     assert said["path:/etc/motd"] == b"web1: hello\nAsk: ops@example.com\n"
     assert said["path:/etc/redis/redis.conf"] == b"maxmemory 64mb\n"
     assert "unit:redis-server.service" in said
+
+
+def test_the_facts_that_a_role_is_promised_are_there() -> None:
+    promised = (ROOT / "docs/roles.md").read_text().partition("**`facts`**")[2].partition(". None")[0]
+    assert set(re.findall(r"`(\w+)`", promised)) == {field.name for field in fields(Facts)} - {"apps"}
 
 
 @pytest.mark.parametrize(
