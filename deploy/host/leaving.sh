@@ -8,8 +8,9 @@ for unit in $(units "$app" --all) /etc/systemd/system/multi-user.target.wants/"$
   systemctl stop "$unit" 2>/dev/null || ! systemctl is-active -q "$unit" || exit
   systemctl reset-failed "$unit" 2>/dev/null
 done
+systemctl daemon-reload
 for release in "$root"/releases/*; do
   record=$(printf %s "$release" | sha256sum)
   rm -rf "/var/lib/barehost/trees/${record%% *}"
 done
-rm -rf "$root/current" "$root/activations" "$root/releases" "$root/venvs" "$root/assets" @{records}/"$app"
+rm -rf "$root/current" "$root/activations" "$root/releases" "$root/venvs" "$root/assets" @{records}/"$app" "/run/$app"
