@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import GeneratorType
+from typing import Any
 
-from deploy.errors import ApplyError, BarehostError, InputError, LockedError, UnsettledError
+from deploy.errors import ApplyError, BarehostError, DriftError, InputError, LockedError, UnsettledError
 from deploy.events import Diff, Emit, Failure, Looking, Note, Planned, Report
 from deploy.facts import Facts
 from deploy.inventory import Host
@@ -32,10 +33,12 @@ resources, and their first look may bring one more change. More passes than that
 class Wishes:
     """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
 
-    about: the line for the host's own log.
+    about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;
+    None: whatever it leads to is carried out.
     """
 
     about: str
+    saved: Mapping[str, Any] | None = None
     check: bool = False
     diffs: bool = False
     through: Phase = Phase.LEAVE
@@ -115,6 +118,8 @@ class _Run:
     def _settled(self, look: Look, plan: Plan) -> bool:
         """Show the plan and carry it out; True when there was nothing to do, or nothing is to be done."""
         self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
+        if self.passes == 1 and self.wishes.saved is not None:
+            self._hold(plan)
         if self.passes == 1:
             for remark in plan.remarks:
                 self.emit(Note(self.host.name, remark))
@@ -169,6 +174,20 @@ class _Run:
         named = {app.name for app in self.host.apps}
         orphans = sorted(app.name for app in facts.apps if app.name not in named)
         return diff(self.host.name, resources, look.states, orphans=orphans, unfinished=look.unfinished)
+
+    def _hold(self, plan: Plan) -> None:
+        """The plan must be the one that was saved, change by change; else a DriftError names what is not."""
+        saved = (self.wishes.saved or {}).get(self.host.name)
+        if saved is None:
+            raise DriftError("not in the saved plan; make one that has it")
+        found = plan.as_json()
+        if found != saved:
+            before, now = ({one["id"]: one for one in side["changes"]} for side in (saved, found))
+            differs = sorted(id for id in before.keys() | now.keys() if before.get(id) != now.get(id))
+            raise DriftError(
+                "not as it was when the plan was saved"
+                f"{': ' + ', '.join(differs) if differs else ''}; nothing was changed: look at a new plan"
+            )
 
     def _apply(self, plan: Plan) -> None:
         """Carry out the plan; up to the packages only where packages change.

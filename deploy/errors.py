@@ -50,6 +50,12 @@ class UnsettledError(BarehostError):
     exit_code = 8
 
 
+class DriftError(BarehostError):
+    """The host, the inventory or the source is no longer what a saved plan was made of; nothing was changed."""
+
+    exit_code = 10
+
+
 class StagingError(BarehostError):
     """A staging host cannot be made on this machine, or not found."""
 

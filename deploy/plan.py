@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.resource import Change, Deferred, Remark, Resource, State, Unprobed
+from deploy.resource import Change, Deferred, Remark, Resource, State, Unprobed, Value
+from deploy.shell import KEYED
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Plan:
                     "id": change.resource.id,
                     "action": change.action,
                     "differs": {
-                        key: [(change.actual or {}).get(key), (change.expected or {}).get(key)]
+                        key: [
+                            _shown((change.actual or {}).get(key)),
+                            _shown((change.expected or {}).get(key)),
+                        ]
                         for key in change.keys
                     },
                 }
@@ -66,6 +70,7 @@ def diff(
 ) -> Plan:
     """The plan that turns ``actual`` into what ``resources`` expect; a missing id is a KeyError, not "absent"."""
     changes, deferred, remarks = [], [], []
+    compared: dict[str, State | None] = {}
     for resource in sorted(resources, key=lambda one: one.when):  # stable: reading order within a phase
         if isinstance(resource, Unprobed):
             if isinstance(resource, Deferred):
@@ -74,16 +79,32 @@ def diff(
                 remarks.append(resource.text)
             continue
         change = Change(resource, actual[resource.id], resource.expected())
+        compared[resource.id] = change.actual and {
+            key: value for key, value in change.actual.items() if key in (change.expected or change.actual)
+        }
         if change:
             changes.append(change)
     return Plan(
-        host, tuple(changes), tuple(deferred), tuple(orphans), unfinished, fingerprint(actual), tuple(remarks)
+        host,
+        tuple(changes),
+        tuple(deferred),
+        tuple(orphans),
+        unfinished,
+        fingerprint(compared),
+        tuple(remarks),
     )
+
+
+def _shown(value: Value) -> Value:
+    """The value, or asterisks where it stands for a secret: its digest is another in every run."""
+    return "***" if isinstance(value, str) and value.startswith(KEYED) else value
 
 
 def fingerprint(actual: Mapping[str, State | None]) -> str:
-    """A short digest of the states; equal when and only when the host looked the same."""
-    text = json.dumps(
-        {key: actual[key] and dict(actual[key] or {}) for key in sorted(actual)}, sort_keys=True
-    )
+    """A short digest of the states, secrets left out; another one when the host looks otherwise."""
+    states = {
+        id: None if state is None else {key: _shown(value) for key, value in state.items()}
+        for id, state in actual.items()
+    }
+    text = json.dumps(states, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

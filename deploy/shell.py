@@ -7,21 +7,39 @@ import hmac
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 KEY = os.urandom(16).hex()
 """Keys the digests of secrets; new in every process, so a digest seen anywhere tells nothing later."""
 
 _PLACE = re.compile(r"@\{(\w+)\}")
 
+_travels: ContextVar[bool] = ContextVar("travels", default=False)
+
+
+@contextmanager
+def secrets_travel() -> Iterator[None]:
+    """Within it, and in this thread alone, a :class:`Secret` can be pickled.
+
+    It stands around bytes that leave over a channel that nobody else reads: an encrypted one, or a pipe.
+    """
+    before = _travels.set(True)
+    try:
+        yield
+    finally:
+        _travels.reset(before)
+
 
 class Secret:
     """A value that is compared but never shown: prints as ``***`` everywhere.
 
     Equality and hash go through a keyed digest, so that neither a traceback nor a dictionary of states
-    carries the value. :meth:`reveal` is the one way to it, called where it is written to a host.
+    carries the value. :meth:`reveal` is the one way to it, called where it is written to a host. To pickle it
+    is a TypeError unless it is meant, see :func:`secrets_travel`; a copy of it is itself.
     """
 
     __slots__ = ("_value",)
@@ -43,6 +61,17 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self.digest())
 
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        if not _travels.get():
+            raise TypeError("a Secret is pickled only where that is meant: within shell.secrets_travel()")
+        return Secret, (self._value,)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     def __repr__(self) -> str:
         return "***"
 
@@ -52,9 +81,13 @@ class Secret:
         return format("***", spec)
 
 
+KEYED = "keyed:"
+"""How a state's value begins that stands for secret bytes; it tells nothing, and is shown as ``***``."""
+
+
 def keyed(data: bytes) -> str:
     """The digest by which secret bytes are compared; a host makes the same of ``{ printf %s KEY; cat file; }``."""
-    return hashlib.sha256(KEY.encode() + data).hexdigest()
+    return KEYED + hashlib.sha256(KEY.encode() + data).hexdigest()
 
 
 class Script(str):

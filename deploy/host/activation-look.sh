@@ -21,7 +21,7 @@ look() {
     link=$(readlink "$here/venv") && printf 'venv %s\n' "${link##*/}"
     if [ -f "$here/env" ]; then
       sum=$({ printf %s @{key}; cat "$here/env"; } | sha256sum) || return
-      printf 'env %s\n' "${sum%% *}"
+      printf 'env keyed:%s\n' "${sum%% *}"
     fi
     if [ -f "$here/gunicorn.conf.py" ]; then
       sum=$(sha256sum < "$here/gunicorn.conf.py") || return

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from deploy.events import Report
 from deploy.resource import Change, Value
+from deploy.shell import KEYED
 
 _HEX = re.compile(r"[0-9a-f]{32,}")
 
@@ -62,6 +63,8 @@ def value(given: Value) -> str:
     if isinstance(given, bool):
         return "yes" if given else "no"
     text = str(given)
+    if text.startswith(KEYED):
+        return "***"
     if _HEX.fullmatch(text):
         return text[:8]
     return shortened(text, 48) if text else "empty"

@@ -56,7 +56,7 @@ class Pathlike(Resource):
             '[ $# -eq 0 ] || sha256sum -z -- "$@" || exit\n'
             'for path in @{secret}; do if [ -f "$path" ] && [ ! -L "$path" ]; then\n'
             '  sum=$({ printf %s @{key}; cat "$path"; } | sha256sum) || exit\n'
-            '  printf \'%s  %s\\0\' "${sum%% *}" "$path"\n'
+            '  printf \'keyed:%s  %s\\0\' "${sum%% *}" "$path"\n'
             "fi; done\n",
             paths=paths,
             hashed=hashed,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from invoke import Context
@@ -11,10 +12,16 @@ from deploy.tasks.common import chosen, password_once, state, task
 
 if TYPE_CHECKING:
     from deploy.events import Report
+    from deploy.fleet import Distant
     from deploy.inventory import Host
 
 
-@task(help={"purge": "of sites with state: absent, remove the shared data and the account too"})
+@task(
+    help={
+        "purge": "of sites with state: absent, remove the shared data and the account too",
+        "plan": "a file that plan --out wrote: do exactly that, or nothing where something has changed since",
+    }
+)
 def provision(
     context: Context,
     host: Sequence[str] = (),
@@ -24,13 +31,26 @@ def provision(
     diff: bool = False,
     json: bool = False,
     purge: bool = False,
+    plan: str = "",
+    executor: str = "",
     v: int = 0,
 ) -> int:
     """Make hosts what the inventory says: a bare one becomes a served site, a converged one costs one look."""
-    return _converge(host, group, inventory, check=check, diff=diff, json=json, verbose=v, purge=purge)
+    return _converge(
+        host,
+        group,
+        inventory,
+        check=check,
+        diff=diff,
+        json=json,
+        verbose=v,
+        executor=executor,
+        purge=purge,
+        plan=plan,
+    )
 
 
-@task()
+@task(help={"out": "write the plan to this file too, for provision --plan"})
 def plan(
     context: Context,
     host: Sequence[str] = (),
@@ -38,10 +58,14 @@ def plan(
     inventory: Sequence[str] = (),
     diff: bool = False,
     json: bool = False,
+    out: str = "",
+    executor: str = "",
     v: int = 0,
 ) -> int:
     """Show what provision would change, and change nothing. Exit code 0: nothing to do, 2: changes."""
-    return _converge(host, group, inventory, check=True, diff=diff, json=json, verbose=v)
+    return _converge(
+        host, group, inventory, check=True, diff=diff, json=json, verbose=v, executor=executor, out=out
+    )
 
 
 @task()
@@ -89,23 +113,51 @@ def _converge(
     diff: bool,
     json: bool,
     verbose: int,
+    executor: str,
     purge: bool = False,
+    plan: str = "",
+    out: str = "",
 ) -> int:
-    from deploy import fleet, report
+    from pathlib import Path
+
+    from deploy import fleet, report, savedplan
     from deploy.converge import Wishes
     from deploy.roles import roles_of
     from deploy.source import whoami
 
-    hosts = prepared(chosen(host, group, inventory), purge=purge)
-    wishes = Wishes(about=f"{whoami()} provision", check=check, diffs=diff)
-    with report.reporter(json=json, verbose=verbose, diff=diff, hosts=[one.name for one in hosts]) as shown:
-        reports = fleet.run(hosts, roles_of, wishes, shown, state=state(), password=password_once())
+    saved = savedplan.read(Path(plan)) if plan else None
+    hosts = prepared(chosen(host, group, inventory), purge=purge, ids=saved.releases if saved else None)
+    wishes = Wishes(f"{whoami()} provision", saved.plans if saved else None, check=check, diffs=diff)
+    names = [one.name for one in hosts]
+    with (
+        workers(executor) as others,
+        report.reporter(json=json, verbose=verbose, diff=diff, hosts=names) as shown,
+    ):
+        reports = fleet.run(
+            hosts, roles_of, wishes, shown, state=state(), password=password_once(), executor=others
+        )
         shown.close(reports)
+    if out:
+        savedplan.write(Path(out), hosts, reports)
     return exit_code(reports, check=check)
 
 
-def prepared(hosts: Sequence[Host], *, purge: bool = False) -> list[Host]:
-    """The hosts with the release that each site would get where it has none yet; the same on every host."""
+def workers(executor: str) -> AbstractContextManager[Distant | None]:
+    """Who converges the hosts: the workers of the cluster at ``executor``; None, when it is empty: this process."""
+    if not executor:
+        return nullcontext()
+    from deploy import cluster
+
+    return cluster.joined(executor)
+
+
+def prepared(
+    hosts: Sequence[Host], *, purge: bool = False, ids: Mapping[str, str] | None = None
+) -> list[Host]:
+    """The hosts with the release that each site would get where it has none yet; the same on every host.
+
+    ids: of releases by site, where a saved plan has named them already.
+    """
     from dataclasses import replace
     from datetime import UTC, datetime
 
@@ -120,7 +172,7 @@ def prepared(hosts: Sequence[Host], *, purge: bool = False) -> list[Host]:
             if app.state == "present":
                 key = (app.source, app.ref, app.project)
                 known[key] = known.get(key) or release_of(app, state(), now=now)
-                releases[app.name] = known[key]
+                releases[app.name] = replace(known[key], id=(ids or {}).get(app.name, known[key].id))
         done.append(replace(host, releases=releases, purge=purge))
     return done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.shell import KEY, Command, Script, Secret, assignments, join, keyed, quote, sh, words
+from deploy.shell import (
+    KEY,
+    KEYED,
+    Command,
+    Script,
+    Secret,
+    assignments,
+    join,
+    keyed,
+    quote,
+    secrets_travel,
+    sh,
+    words,
+)
 from tests.unit import local
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
@@ -95,17 +109,37 @@ def test_a_secret_is_compared_and_hashed_without_its_value():
     assert len({Secret(SECRET), Secret(SECRET), Secret("other")}) == 2
 
 
-def test_a_secret_that_was_copied_or_pickled_is_the_same_secret():
-    for again in (copy.deepcopy(Secret(SECRET)), pickle.loads(pickle.dumps(Secret(SECRET)))):
+def test_a_secret_that_was_copied_is_the_same_secret():
+    for again in (copy.copy(Secret(SECRET)), copy.deepcopy([Secret(SECRET)])[0]):
         assert again == Secret(SECRET)
         assert again.reveal() == SECRET
+
+
+def test_a_secret_is_not_pickled_by_accident():
+    with pytest.raises(TypeError, match="only where that is meant") as caught:
+        pickle.dumps({"key": Secret(SECRET)})
+    assert "correct" not in str(caught.value)
+
+
+def test_a_secret_travels_where_that_is_said_and_only_there():
+    with secrets_travel():
+        data = pickle.dumps(Secret(SECRET))
+        with secrets_travel():
+            pass
+        assert pickle.dumps(Secret(SECRET)) == data
+        with ThreadPoolExecutor(1) as other, pytest.raises(TypeError):
+            other.submit(pickle.dumps, Secret(SECRET)).result()
+    assert pickle.loads(data).reveal() == SECRET
+    with pytest.raises(TypeError):
+        pickle.dumps(Secret(SECRET))
 
 
 def test_a_host_makes_the_same_digest_of_a_secret(tmp_path: Path):
     (tmp_path / "x").write_text(SECRET)
     script = sh("{ printf %s @{key}; cat @{path}; } | sha256sum", key=KEY, path=tmp_path / "x")
-    assert local.run(script).stdout.split()[0].decode() == keyed(SECRET.encode()) == Secret(SECRET).digest()
-    assert keyed(SECRET.encode()) != hashlib.sha256(SECRET.encode()).hexdigest()
+    told = KEYED + local.run(script).stdout.split()[0].decode()
+    assert told == keyed(SECRET.encode()) == Secret(SECRET).digest()
+    assert keyed(SECRET.encode()) != KEYED + hashlib.sha256(SECRET.encode()).hexdigest()
 
 
 def test_a_command_has_a_deadline():
