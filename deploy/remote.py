@@ -58,6 +58,7 @@ class Reach(Protocol):
     def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]: ...
     def lock(self, about: str) -> str | None: ...
     def unlock(self) -> None: ...
+    def alive(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -132,7 +133,11 @@ class Remote:
         return found
 
     def lock(self, about: str) -> str | None:
-        """Hold the host for this session until it ends or :meth:`unlock`: None, or who holds it since when."""
+        """Hold the host for this session until it ends or :meth:`unlock`: None, or who holds it since when.
+
+        A holder that was not heard for a minute, while nothing of it runs on the host, loses it: its person's
+        machine is asleep or gone, and its session ends. :meth:`alive` is how a holder is heard.
+        """
         reply = self.session.run(sh(_LOCK, about=about), timeout=LOOK_SECONDS)
         if reply.rc == 0:
             return None
@@ -141,6 +146,10 @@ class Remote:
     def unlock(self) -> None:
         """Give the host back; nothing happens where it is not held."""
         self.session.run(sh(_UNLOCK), timeout=LOOK_SECONDS)
+
+    def alive(self) -> None:
+        """Let the host hear that the run which holds it goes on, though it has nothing to do here right now."""
+        self.session.run(sh(":"), timeout=LOOK_SECONDS)
 
     def close(self) -> None:
         """End the session, and with it whatever lock it holds."""
@@ -163,12 +172,32 @@ for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
 systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
   /bin/sh "$run/program" || exit
 ls -1d /var/lib/barehost/runs/* | head -n -20 | while read -r past; do rm -rf "$past"; done
+for past in /run/barehost/sessions/*; do
+  if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
+done
+for past in /var/lib/barehost/sessions/*; do
+  [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
+done
 """
-"""Unpacks what was sent and starts it; keeps the folders of the last twenty runs."""
+"""Unpacks what was sent and starts it; keeps the folders of the last twenty runs, and no session's
+that was killed with its host or by somebody."""
 
 _LOCK = r"""
 mkdir -p -m 700 /run/barehost && exec 8>>/run/barehost/run || exit
-flock -n 8 || { cat /run/barehost/run.by; exit 75; }
+silent() { # nothing came from the holder for a minute (and the longest look), and no apply of it runs
+  read -r loop scratch session < /run/barehost/run.of && flock -n /run/barehost/lock true || return
+  seconds=60 busy=$(cat "/proc/$loop/task/$loop/children" 2>/dev/null)
+  [ -z "$busy" ] || seconds=180
+  [ -z "$(find "$scratch" "$session" -newermt "$seconds seconds ago" -print -quit 2>/dev/null)" ]
+}
+if ! flock -n 8; then
+  silent || { cat /run/barehost/run.by; exit 75; }
+  kill -KILL "$loop" $busy; flock -w 10 8 || { cat /run/barehost/run.by; exit 75; }
+  rm -rf "$scratch" "$session"
+  printf '%s taken over %s: %s, and was silent\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" @{about} \
+    "$(cat /run/barehost/run.by)" >> /var/log/barehost.log
+fi
+echo "$LOOP $SCRATCH $SESSION" > /run/barehost/run.of
 printf '%s holds the host since %s' @{about} "$(date -u '+%Y-%m-%d %H:%M:%S UTC')" > /run/barehost/run.by
 tail -s 0.2 -f --pid="$LOOP" /dev/null </dev/null >/dev/null 2>&1 &
 echo "$!" > "$SCRATCH/lock"

@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event, Lock, Thread
 from time import monotonic, sleep
 
 from deploy.converge import Role, Wishes, converge
-from deploy.errors import BarehostError, InputError, LockedError
+from deploy.errors import BarehostError, HostError, InputError, LockedError
 from deploy.events import Connecting, Emit, Failure, Finished, Note, Report
 from deploy.facts import Facts
 from deploy.fleet import WORKERS, recall, remember
@@ -19,6 +21,9 @@ from deploy.inventory import Host
 from deploy.remote import Reach
 from deploy.resource import Phase
 from deploy.source import Release
+
+PULSE = 15.0
+"""Seconds between signs of life to a host that waits for others; one that is silent for 60 may lose its lock."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,10 @@ class _Member:
     proven: bool = False
     failure: Failure | None = None
     reverted: bool = False
+    begun: bool = False
     last: Report | None = None
     began: float = field(default_factory=monotonic)
+    turn: Lock = field(default_factory=Lock)
 
     @property
     def report(self) -> Report:
@@ -131,9 +138,12 @@ class _Rollout:
 
     def __post_init__(self) -> None:
         self.pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(self.members) or 1))
+        self.over = Event()
+        Thread(target=self._pulse, daemon=True).start()
 
     def close(self) -> None:
         """Every session ends, and with it the lock it holds."""
+        self.over.set()
         for member in self.members:
             if member.reach is not None:
                 member.reach.close()
@@ -159,20 +169,30 @@ class _Rollout:
                 break
         else:
             failed = 0
-        if failed and not self.course.keep_going:
-            self._all([one for one in self.members if one.switched and one.failure is None], self._revert)
+        if failed and others and not self.course.keep_going:
+            self._all([one for one in self.members if one.begun], self._revert)
 
     def _all(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> bool:
         """Do it on all of them side by side; True when it went well on each."""
 
         def guarded(member: _Member) -> None:
             try:
-                act(member)
+                with member.turn:
+                    act(member)
             except BarehostError as error:
                 member.failure = member.failure or Failure(str(error), error.exit_code)
 
         list(self.pool.map(guarded, members))
         return all(member.failure is None for member in members)
+
+    def _pulse(self) -> None:
+        """Hosts that wait for others hear from us; one that cannot be asked says so when its turn comes."""
+        while not self.over.wait(PULSE):
+            for member in self.members:
+                if member.reach is not None and member.turn.acquire(blocking=False):
+                    with suppress(BarehostError):
+                        member.reach.alive()
+                    member.turn.release()
 
     def _connect(self, member: _Member) -> None:
         self.emit(Connecting(member.host.name))
@@ -218,6 +238,7 @@ class _Rollout:
             member.failure = report.failure
 
     def _switch(self, member: _Member) -> None:
+        member.begun = True
         before = {app.name: app.activation for app in member.facts.apps}
         try:
             self._converge(member, Phase.LEAVE)
@@ -227,19 +248,28 @@ class _Rollout:
         member.proven = member.failure is None
 
     def _revert(self, member: _Member) -> None:
-        """Back to what served before this run, with the same proof; a site that had nothing before stays."""
+        """Back to what served before this run, with the same proof; a site that had nothing before stays.
+
+        A host that failed has gone back by itself, unless its run was cut off: it is looked at all the same.
+        """
         back = {
             app.name: Release(app.release, None, ship=True, venv=app.venv, by=self.course.about)
             for app in member.before.apps
             if app.release is not None and app.venv is not None and app.name in member.host.releases
         }
-        self.emit(Note(member.host.name, "another host failed: going back to what served before"))
+        failure = member.failure
+        if failure is None:
+            self.emit(Note(member.host.name, "another host failed: going back to what served before"))
+        elif failure.exit_code_of_run == HostError.exit_code:
+            reach(member).close()
+            member.reach = self.connect(member.host)
         releases: Mapping[str, Release] = {**member.host.releases, **back}
         changed = member.changed
         member.host = replace(member.host, releases=releases)
         self._converge(member, Phase.LEAVE)
         member.changed = changed
         member.reverted = member.failure is None
+        member.failure = failure or member.failure
 
 
 def reach(member: _Member) -> Reach:

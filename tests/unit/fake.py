@@ -110,6 +110,9 @@ class FakeHost:
         self._asked("unlock")
         self.locked = False
 
+    def alive(self) -> None:
+        self._asked("alive")
+
     def close(self) -> None:
         self.locked = False
         self.calls.append("close")
