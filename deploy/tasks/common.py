@@ -26,6 +26,7 @@ HELP = {
     "v": "show steps and what they print; twice: their scripts too",
     "diff": "show what changes in files, line by line",
     "check": "only plan: change nothing",
+    "executor": "spread the hosts over the workers of a Dask cluster: dask://HOST:PORT or tls://HOST:PORT",
 }
 """Option texts that several tasks share."""
 
