@@ -313,7 +313,7 @@ def room(plan: Plan, look: Look) -> str | None:
         for step in type(change.resource).steps([change])
         if isinstance(step, Upload)
     )
-    if look.disk is not None and 2 * sent + SPARE > look.disk:
+    if sent and look.disk is not None and 2 * sent + SPARE > look.disk:
         return (
             f"the plan needs about {2 * sent + SPARE >> 20} MiB of disk below /srv and {look.disk >> 20} MiB are "
             "free; nothing was changed: free some, or keep fewer releases"

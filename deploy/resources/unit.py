@@ -192,14 +192,14 @@ class Unit(Resource):
             sh(
                 "rm -f -- @{record} && sync -f @{records} || exit\n"
                 "systemctl reset-failed -- @{name} 2>/dev/null || :\n"
-                "size=$(stat -c %s -- @{log} 2>/dev/null) || size=0\n"
+                "began=$(date +%s); size=$(stat -c %s -- @{log} 2>/dev/null) || size=0\n"
                 "complain() {\n"
-                "  systemctl status --no-pager -n 20 -- @{name}\n"
-                '  tail -c +"$((size + 1))" -- @{log} 2>/dev/null | tail -n 10; exit 1; }\n'
-                "systemctl @{verb} -- @{name} || complain\n"
+                '  journalctl -q --no-pager -o cat -n 20 --since "@$began" -u @{name}\n'
+                '  tail -c +"$((size + 1))" -- @{log} 2>/dev/null | tail -n 10 | uniq; echo "$1"; exit 1; }\n'
+                "systemctl @{verb} -- @{name} || complain @{refused}\n"
                 "deadline=$(($(date +%s) + @{seconds}))\n"
                 "until systemctl is-active -q -- @{name} && { @{proof}\n}; do\n"
-                '  [ "$(date +%s)" -lt "$deadline" ] || { echo @{failed}; complain; }\n'
+                '  [ "$(date +%s)" -lt "$deadline" ] || complain @{failed}\n'
                 "  sleep 0.05\n"
                 "done\n"
                 "{ systemctl show --value -p InvocationID -- @{name}; printf '%s\\n' @{lines}; } > @{record}.new &&\n"
@@ -211,6 +211,7 @@ class Unit(Resource):
                 verb=verb,
                 seconds=PROOF_SECONDS,
                 proof=self.proof or Script(":"),
+                refused=f"systemctl {verb} {self.name} failed",
                 failed=f"{self.name} did not show its new configuration within {PROOF_SECONDS} s of the {verb}",
                 lines=[f"{digest} {id}" for id, digest in self.inputs.items()],
             ),

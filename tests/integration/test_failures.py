@@ -64,6 +64,7 @@ def test_a_port_that_another_program_holds_is_told_and_the_files_are_taken_back(
     failed = shop.fails(code=7)
     assert "reload nginx.service failed" in failed.out
     assert "0.0.0.0:8080 failed (98: Address already in use)" in failed.out
+    assert "did not show its new configuration within 15 s" in failed.out
     assert "The files of this run were put back" in failed.out
     assert sh(host, ETC) == before
     assert leftovers(host) == ""
@@ -113,32 +114,54 @@ def test_a_site_that_is_broken_never_gets_traffic(host: StagingHost, shop: Proje
     shop.settled()
 
 
-@pytest.mark.parametrize("where", ["/srv", "/var/lib/barehost"])
-def test_a_full_disk_leaves_the_old_site_serving_and_is_one_clear_block(
-    host: StagingHost, shop: Project, where: str
-) -> None:
+def small(host: StagingHost, where: str, free: int) -> None:
+    """Put a folder of the host on a disk of its own with ``free`` KiB to spare."""
     sh(
         host,
         f"systemctl stop 'hello@*' && cp -a {where} /root/moved && mount -t tmpfs -o mode=$(stat -c %a {where}) "
         f"tmpfs {where} && cp -a /root/moved/. {where}/ && systemctl start hello@1 && "
-        f"mount -o remount,size=$(($(du -sk {where} | cut -f1) + 300))k {where}",
+        f"mount -o remount,size=$(($(du -sk {where} | cut -f1) + {free}))k {where}",
     )
-    shop.settled()
+
+
+def big(shop: Project, host: StagingHost, **more: Any) -> None:
+    """A second site in the inventory: one file of 4 MB that does not compress."""
     shop.write("big/big.py", "def app(environ, start):\n    start('200 OK', [])\n    return [b'big']\n")
     (shop.folder / "big/ballast").write_bytes(os.urandom(4_000_000))
-    big = {"source": "big", "wsgi": "big:app", "server_names": ["big.example.com"]}
-    shop.serve(host, {"hello": HELLO, "big": big})
-    failed = shop.run("provision")
-    assert failed.code in (4, 7), failed.said
-    assert "Traceback" not in failed.said
-    told = failed.out.lower()
-    assert "no space left" in told or "disk below /srv" in told, failed.said
-    assert ask(host).status == 200
-    assert "barehost-" not in sh(host, "systemctl list-units --plain --no-legend 'barehost-*'")
+    site = {"source": "big", "wsgi": "big:app", "server_names": ["big.example.com"], **more}
+    shop.serve(host, {"hello": HELLO, "big": site})
+
+
+@pytest.mark.parametrize(
+    ("where", "free", "code", "sentence"),
+    [
+        ("/srv", 300, 7, "MiB of disk below /srv and 0 MiB are free; nothing was changed"),
+        ("/srv", 60_000, 7, "No space left on device"),
+        ("/var/lib/barehost", 300, 4, "no space left on the host in /var/lib/barehost/sessions/"),
+    ],
+    ids=["before it begins", "in the middle", "while it is sent"],
+)
+def test_a_full_disk_leaves_the_old_site_serving_and_is_one_clear_block(
+    host: StagingHost, shop: Project, where: str, free: int, code: int, sentence: str
+) -> None:
+    small(host, where, free)
+    big(shop, host, build=["head -c 80000000 /dev/zero > filler"] if code == 7 else [])
+    failed = shop.fails(code=code)
+    assert sentence in failed.out
+    assert failed.out.count("No space left") <= 2
+    assert ask(host, "/healthz").text == "ok\n"
+    assert not applying(host)
     sh(host, f"mount -o remount,size=500m {where}")
     shop.provision()
     assert ask(host, name="big.example.com").text == "big"
     shop.settled()
+
+
+def test_a_site_leaves_though_the_disk_is_full(host: StagingHost, shop: Project) -> None:
+    small(host, "/srv", 0)
+    shop.serve(host, {"hello": {"state": "absent"}})
+    shop.provision()
+    assert sh(host, "ls /srv/hello").split() == ["shared"]
 
 
 def test_a_lock_of_apt_is_waited_for_and_its_holder_named(host: StagingHost, shop: Project) -> None:
