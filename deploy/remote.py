@@ -172,6 +172,7 @@ for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
 systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
   /bin/sh "$run/program" || exit
 ls -1d /var/lib/barehost/runs/* | head -n -20 | while read -r past; do rm -rf "$past"; done
+find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
 for past in /run/barehost/sessions/*; do
   if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
 done
@@ -179,8 +180,8 @@ for past in /var/lib/barehost/sessions/*; do
   [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
 done
 """
-"""Unpacks what was sent and starts it; keeps the folders of the last twenty runs, and no session's
-that was killed with its host or by somebody."""
+"""Unpacks what was sent and starts it; keeps the folders of the last twenty runs, and nothing that a
+run or a session brought that was killed: there are secrets among it."""
 
 _LOCK = r"""
 mkdir -p -m 700 /run/barehost && exec 8>>/run/barehost/run || exit

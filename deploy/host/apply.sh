@@ -93,7 +93,4 @@ finish() { # outcome
 }
 
 lock
-for past in "$STATE"/runs/*; do # a run that was killed leaves what it brought, secrets among it
-  [ "$past" = "$RUN" ] || rm -rf "$past/blobs" "$past/upload" "$past/steps" "$past/candidate"
-done
 recover || { finish failed; exit 1; }
