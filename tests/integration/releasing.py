@@ -1,0 +1,126 @@
+"""What tests of releases share: a site with given code, a visitor who counts, and a host that must be tidy."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from sites import HELLO, NAME, Project, Run, ask, leftovers, sh
+
+from bench.load import Count, beside
+from deploy.staging import StagingHost
+
+HEALTH = {"path": "/healthz", "timeout": 3}
+
+
+def hello(**changes: Any) -> dict[str, Any]:
+    """The example site, with some keys otherwise."""
+    return {"hello": {**HELLO, **changes}}
+
+
+def ship(project: Project, *words: str, task: str = "release") -> Run:
+    """A release (or another task) that must succeed."""
+    done = project.run(task, *words)
+    assert done.code == 0, done.said
+    return done
+
+
+def broken(project: Project, *words: str, task: str = "release", code: int = 7) -> Run:
+    """A release that must fail, with a sentence instead of a traceback of ours."""
+    done = project.run(task, *words)
+    assert done.code == code, done.said
+    assert "deploy/tasks/common.py" not in done.said, done.said
+    return done
+
+
+def edit(project: Project, text: str, *, at: str = "end") -> None:
+    """Put a line into the site's code, at its ``start`` or ``end``; its first docstring and imports stay valid."""
+    file = project.folder / "site/hello.py"
+    code = original(project)
+    future = "from __future__ import annotations\n"
+    file.write_text(code.replace(future, future + text + "\n") if at == "start" else f"{code}\n{text}\n")
+
+
+def original(project: Project) -> str:
+    """The site's code as it was before any :func:`edit`."""
+    kept = project.folder / ".hello.py"
+    if not kept.exists():
+        kept.write_text((project.folder / "site/hello.py").read_text())
+    return kept.read_text()
+
+
+def mend(project: Project) -> None:
+    """Take back every :func:`edit`, with a remark that makes it another version all the same."""
+    edit(project, f"# mended at {time.monotonic_ns()}")
+
+
+def serving(host: StagingHost) -> str:
+    """The release that answers."""
+    release = ask(host).release
+    assert release is not None
+    return release
+
+
+def listed(project: Project, *words: str) -> dict[str, str]:
+    """State by release, newest first, as ``invoke releases`` says it."""
+    done = project.run("releases", *words)
+    assert done.code == 0, done.said
+    pattern = r"(\d{8}-\d{6}\S*)\s+(current|healthy|failed|staged)\b"
+    return {match[1]: match[2] for match in re.finditer(pattern, done.out)}
+
+
+@contextlib.contextmanager
+def served(host: StagingHost, **users: int) -> Iterator[dict[str, Count]]:
+    """The site is asked all the time, and not one request may be lost by the end."""
+    only = bool(users)
+    users = users or {"upload": 1, "slow": 2, "slow_new": 1}
+    with beside(host.address, NAME, only=only, **users) as counts:
+        yield counts
+    lost = {name: count.reasons for name, count in counts.items() if count.lost}
+    assert not lost, lost
+    assert all(count.sent > 2 for count in counts.values()), counts
+
+
+def quick(host: StagingHost) -> contextlib.AbstractContextManager[dict[str, Count]]:
+    """:func:`served` with quick requests alone, for tests about what else happens."""
+    return served(host, get=1, get_new=2, post_new=1)
+
+
+def seen(counts: dict[str, Count]) -> set[str]:
+    """The releases that answered."""
+    return {release for count in counts.values() for release in count.releases if release}
+
+
+def tidy(host: StagingHost) -> None:
+    """One activation runs, is enabled and current; no session, lock, transaction, run or half-made folder is left."""
+    told = sh(host, TIDY)
+    assert told.split("\n")[:-1] == ["units 1", "enabled 1", "current 1"], told
+    assert leftovers(host) == ""
+
+
+TIDY = r"""
+current=$(readlink /srv/hello/current); n=${current##*/}
+echo "units $(systemctl list-units --plain --no-legend --all 'hello@*' | wc -l)"
+echo "enabled $(ls /etc/systemd/system/multi-user.target.wants | grep -c '^hello@')"
+echo "current $(systemctl is-active "hello@$n" "$(ls /etc/systemd/system/multi-user.target.wants | grep '^hello@')" |
+  uniq | grep -cx active)"
+end=$(($(date +%s) + 3))
+while [ -n "$(ls /run/barehost/sessions)" ] && [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done
+for left in /run/barehost/sessions/* /var/lib/barehost/sessions/* /srv/hello/activations/.new /srv/hello/.gone \
+  /srv/hello/.current.new /var/lib/barehost/apps/hello/*.new; do
+  [ ! -e "$left" ] || echo "left: $left"
+done
+for lock in lock run; do
+  [ ! -e "/run/barehost/$lock" ] || flock -w 3 "/run/barehost/$lock" true || echo "locked: $lock"
+done
+systemctl list-units --plain --no-legend --all 'barehost-*' 'run-*.service'
+for release in /srv/hello/releases/*; do
+  [ -e "/var/lib/barehost/apps/hello/${release##*/}" ] || echo "no record: $release"
+done
+for record in /var/lib/barehost/apps/hello/*; do
+  [ -e "/srv/hello/releases/${record##*/}" ] || echo "no release: $record"
+done
+"""
