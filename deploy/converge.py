@@ -198,7 +198,7 @@ class _Run:
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
         outcome = self.reach.apply(plan, self.wishes.about, self.emit, through)
         if outcome.outcome != "done":
-            raise Stopped(_failure(self.host, outcome))
+            raise Stopped(_failure(self.host, plan, outcome))
         self.changed += [
             change.resource.id
             for change in plan.changes
@@ -251,17 +251,25 @@ class Stopped(ApplyError):
         self.failure = failure
 
 
-def _failure(host: Host, outcome: Outcome) -> Failure:
+def _stands(plan: Plan, outcome: Outcome) -> str:
+    """What is true on the host after a failed apply."""
     step = outcome.failed
-    done_before = "Packages, accounts, folders, trees and venvs only go forward: what succeeded before stays."
     if outcome.restored:
-        stands = (
+        return (
             "The files of this run were put back and their services reloaded; what served before serves on."
         )
-    elif step is not None and step.label.startswith("check: "):
-        stands = "The candidate was refused before any file took its place; what served before serves on."
-    else:
-        stands = done_before
+    if step is not None and step.label.startswith("check: "):
+        return "The candidate was refused before any file took its place; what served before serves on."
+    if step is not None and step.label.startswith(("drain", "prune")):
+        return "The new release serves, proven through Nginx; only the tidying up after it failed."
+    switches = [change for change in plan.changes if change.resource.when == Phase.SWITCH]
+    if switches and all(change.actual is not None for change in switches):
+        return "Nothing was switched: the release before serves on."
+    return "Packages, accounts, folders, trees and venvs only go forward: what succeeded before stays."
+
+
+def _failure(host: Host, plan: Plan, outcome: Outcome) -> Failure:
+    step = outcome.failed
     if outcome.outcome == "lost":
         return Failure(
             message=f"{host.name}: the apply was ended by the host before it was done (reboot, out of memory?)",
@@ -278,7 +286,7 @@ def _failure(host: Host, outcome: Outcome) -> Failure:
         script=step.script if step else None,
         exit_code=outcome.exit_code,
         output=outcome.output,
-        stands=stands,
+        stands=_stands(plan, outcome),
         advice="Mend the cause and run the same command again: it looks anew and does what is left.",
     )
 

@@ -258,6 +258,7 @@ class Inventory:
         found = {name for name in known if name == part or fnmatch.fnmatchcase(name, part)}
         if not found:
             where = ", ".join(shown(source) for source in self.sources)
+            known.remove("ungrouped")
             raise InputError(f"no host or group in {where} matches {part!r}{nearest(part, known)}")
         hosts: set[str] = set()
         for name in found:

@@ -126,8 +126,8 @@ class Change:
 
     @property
     def action(self) -> str:
-        """``create``, ``remove`` or ``change``."""
-        if self.actual is None:
+        """``create``, ``remove`` or ``change``; a probe that tells more of what is absent says so with ``absent``."""
+        if self.actual is None or self.actual.get("absent"):
             return "create"
         return "remove" if self.expected is None else "change"
 

@@ -197,7 +197,9 @@ class _Rollout:
     def _connect(self, member: _Member) -> None:
         self.emit(Connecting(member.host.name))
         member.reach = self.connect(member.host)
-        member.facts = recall(self.state, member.host.name) or Facts()
+        known = recall(self.state, member.host.name) or Facts()
+        served = all(known.app(name).release is not None for name in member.host.releases)
+        member.facts = known if served else Facts()  # what is remembered may be of before the first release
 
     def _lock(self) -> bool:
         """All locks or none: on a conflict every lock is given back, so that two runs cannot hold half each."""

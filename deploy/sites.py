@@ -65,7 +65,8 @@ def command(app: App, argv: Sequence[str], *, terminal: bool) -> Script:
     return sh(
         "[ -e @{current}/env ] || { echo @{nothing} >&2; exit 1; }\n"
         "exec systemd-run -q @{how} --wait --collect -p User=@{user} -p Group=@{user} -p UMask=0027 "
-        "-p WorkingDirectory=@{current}/release/. -p EnvironmentFile=@{current}/env "
+        "-p WorkingDirectory=@{current}/release/. -p EnvironmentFile=@{current}/about "
+        "-p EnvironmentFile=@{current}/env "
         "-p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=yes -p PrivateTmp=yes @{writable} "
         "-E PATH=@{path} -E VIRTUAL_ENV=@{current}/venv -E HOME=@{shared} -E PYTHONDONTWRITEBYTECODE=1 @{term} "
         "-- /usr/bin/env -- @{argv}",

@@ -29,15 +29,29 @@ def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
     return [_role(host, name) for name in host.roles if not only or name in only]
 
 
+def module_of(host: Host, name: str) -> ModuleType:
+    """The file a role is in: the project's own, else ours. For roles that build on another's functions."""
+    word = name.replace("-", "_")
+    if own := _own(host, word):
+        return _load(own, word)
+    ours = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if word in ours:
+        return importlib.import_module(f"{__name__}.{word}")
+    where = host.project / "roles"
+    raise InputError(f"{host.name}: there is no role {name!r}, in {where} or ours{nearest(name, ours)}")
+
+
 def _role(host: Host, name: str) -> Role:
     word = name.replace("-", "_")
+    role = _function(module_of(host, name), word)
+    own = _own(host, word)
+    return _guarded(role, own) if own else role
+
+
+def _own(host: Host, word: str) -> Path | None:
+    """The role's file in the user's project, None where there is none (or where the project is this one)."""
     own = host.project / "roles" / f"{word}.py"
-    ours = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    if own.is_file() and own.resolve() != (Path(__file__).parent / own.name).resolve():
-        return _guarded(_function(_load(own, word), word), own)
-    if word in ours:
-        return _function(importlib.import_module(f"{__name__}.{word}"), word)
-    raise InputError(f"{host.name}: there is no role {name!r}, in {own.parent} or ours{nearest(name, ours)}")
+    return own if own.is_file() and own.resolve() != (Path(__file__).parent / own.name).resolve() else None
 
 
 def _function(module: ModuleType, word: str) -> Role:

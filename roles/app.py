@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.app import App
+from deploy.errors import InputError
 from deploy.facts import AppFacts, Facts
 from deploy.inventory import Host
-from deploy.release import Activation, Built, Intact, Leaving, Migrated, Question, environment
+from deploy.release import Activation, Built, Intact, Leaving, Migrated, Question
 from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key, read
-from deploy.roles.gunicorn import config, unit
+from deploy.roles import module_of
 from deploy.source import Release
 from deploy.systemd import environment_file
 
@@ -45,13 +46,16 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
 
     now = facts.app(app.name)
     version = interpreter(app, facts)
+    wanted = host.releases[app.name]
+    if wanted.ship and now.release is None and facts.os is not None:
+        raise InputError(f"{host.name} serves no release of {app.name} yet; invoke provision makes the first")
     if version is None:
         yield Deferred(what=f"the first release of {app.name}", after="package:python3")
         return
 
-    wanted = host.releases[app.name]
     current = now.release if not wanted.ship else None
-    env = variables(app, current or wanted.id)
+    env = variables(app)
+    serving = module_of(host, "gunicorn")  # the project's own, where it has one
     if wanted.folder is None:
         id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
         yield Intact(app.name, id)
@@ -74,8 +78,8 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         release=id,
         venv=packages,
         env=env,
-        config=config(host, app, facts),
-        unit=unit(host, app).digest,
+        config=serving.config(host, app, facts),
+        unit=serving.unit(host, app).digest,
         www=tuple((url.strip("/"), folder) for url, folder in app.static.items()),
         question=question(app),
         drain=app.graceful_timeout,
@@ -120,10 +124,10 @@ def built(app: App, facts: Facts, release: Release, id: str, venv: str, env: byt
     )
 
 
-def variables(app: App, release: str) -> bytes:
-    """The environment file of the site's processes and commands: its ``env`` and ``secrets``, and the release's id."""
+def variables(app: App) -> bytes:
+    """The environment file of the site's processes and commands: its ``env`` and ``secrets``."""
     values = dict(app.env) | {name: secret.reveal() for name, secret in app.secrets.items()}
-    return environment_file(environment(values, release)).encode()
+    return environment_file(values).encode()
 
 
 def interpreter(app: App, facts: Facts) -> str | None:

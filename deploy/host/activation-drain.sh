@@ -10,7 +10,7 @@ fi
 log=/var/log/nginx/$app.access.log
 systemctl kill -s USR1 --kill-who=main nginx.service 2>/dev/null && sleep 0.05
 if read -r inode size < "$RUN/$app.log" && [ "$(stat -c %i "$log")" = "$inode" ]; then
-  tail -c "+$((size + 1))" "$log" > "$RUN/$app.window"
+  tail -c "+$((size + 1))" "$log" | grep -v '"agent":"barehost-health"' > "$RUN/$app.window" # but our own
   served=$(grep -c '"status":' "$RUN/$app.window"); failed=$(grep -c '"status":5' "$RUN/$app.window")
   note "$app @{release} serves, proven through Nginx; requests during the switch: $served, failed: $failed"
 else

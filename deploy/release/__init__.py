@@ -11,6 +11,5 @@ from deploy.release.activation import Activation, Question
 from deploy.release.building import Built, Migrated
 from deploy.release.intact import Intact
 from deploy.release.leaving import Leaving
-from deploy.release.shared import environment
 
-__all__ = ["Activation", "Built", "Intact", "Leaving", "Migrated", "Question", "environment"]
+__all__ = ["Activation", "Built", "Intact", "Leaving", "Migrated", "Question"]

@@ -159,6 +159,7 @@ class Activation(Resource):
         yield from stream(
             [
                 Member("env", mode=0o600, data=self.env),
+                Member("about", mode=0o640, data=f"BAREHOST_RELEASE={self.release}\n".encode()),
                 Member("gunicorn.conf.py", mode=0o640, data=self.config.encode()),
                 Member("release", "l", target=code),
                 Member("venv", "l", target=f"/srv/{self.app}/venvs/{self.venv}"),

@@ -1,19 +1,13 @@
-"""What the rooms of a release have in common: where records lie, how a site's units and environment are told."""
+"""What the rooms of a release have in common: where records lie, how a site's units are told, where scripts are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 HOST = Path(__file__).parents[1] / "host"
 
 RECORDS = "/var/lib/barehost/apps"
 """On the host: one folder a site, one file a release in it, with a line for each thing that happened to it."""
-
-
-def environment(app_env: Mapping[str, str], release: str) -> dict[str, str]:
-    """What a site's process finds in its environment, the release's id included."""
-    return {**app_env, "BAREHOST_RELEASE": release}
 
 
 def program(name: str) -> str:

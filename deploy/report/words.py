@@ -76,6 +76,8 @@ def difference(key: str, old: Value, new: Value) -> str:
         return "content"
     if key.startswith("loaded "):  # a unit whose process is older than what it reads
         return f"has not loaded {key.removeprefix('loaded ').removeprefix('path:')}"
+    if value(old) == value(new) == "***":
+        return key
     return f"{key}: {value(old)} → {value(new)}"
 
 

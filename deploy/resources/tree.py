@@ -306,7 +306,7 @@ def _state(tree: Tree, answer: Sequence[str]) -> State | None:
         return {"manifest": tree.manifest, "intact": True}
     if word == "absent":
         offer = _sums(one[1:] for one in rest if one.startswith("B"))
-        return {"manifest": "", "intact": False, "offer": json.dumps(offer)} if offer else None
+        return {"absent": True, "offer": json.dumps(offer)} if offer else None
     _, recorded, uid, gid = word.split(" ")
     if recorded == tree.manifest:
         sums = {name: entry.content for name, entry in tree.entries.items() if entry.type == "f"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sample import BARE, KNOWN, NEW, OLD, SECRET, host, said, serving, site
 
 from deploy.app import App
+from deploy.errors import InputError
 from deploy.inventory import Host
 from deploy.plan import diff
 from deploy.release import Activation, Built, Intact, Leaving, Migrated
@@ -162,16 +163,21 @@ values = st.text(
 @given(values)
 def test_a_secret_shows_in_nothing_that_a_role_says(tmp_path: Path, value: str):
     app = site(tmp_path, secrets={"SECRET_KEY": f"canary{value}"}, env={"OPEN": "visible"})
-    one = host(tmp_path, app, ship=True)
-    for facts in (KNOWN, serving()):
-        assert "canary" not in everything(one, facts)
+    for facts, ship in ((KNOWN, False), (serving(), True)):
+        assert "canary" not in everything(host(tmp_path, app, ship=ship), facts)
 
 
 def test_the_secret_travels_with_the_activation_alone(tmp_path: Path):
     found = kinds(host(tmp_path), KNOWN)
     assert SECRET.split("$", maxsplit=1)[0].encode() in found[Activation].env
     assert b"LOG_LEVEL" in found[Activation].env
-    assert f'BAREHOST_RELEASE="{NEW}"'.encode() in found[Activation].env
+
+
+def test_a_host_that_serves_nothing_yet_is_for_provision(tmp_path: Path):
+    with pytest.raises(
+        InputError, match="web1 serves no release of hello yet; invoke provision makes the first"
+    ):
+        kinds(host(tmp_path, ship=True), KNOWN)
 
 
 def test_another_secret_means_another_activation(tmp_path: Path):

@@ -127,6 +127,7 @@ def test_what_is_sent_of_an_activation():
         assert data is not None
         assert data.read() == ONE.env
     assert members == {
+        "about": 0o640,
         "env": 0o600,
         "gunicorn.conf.py": 0o640,
         "release": "/srv/hello/releases/r2",

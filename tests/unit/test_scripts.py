@@ -32,8 +32,8 @@ EXCLUDED = {
 
 def scripts(folder: Path) -> Iterator[tuple[str, str]]:
     """Looks and whole applies: of a bare host, of a first release, of one beside what serves."""
-    shipping = host(folder, ship=True)
     for name, facts in {"bare": BARE, "first": KNOWN, "beside": serving()}.items():
+        shipping = host(folder, ship=name == "beside")
         resources = list(said(shipping, facts).values())
         yield f"{name} look", look.script(resources, "cafe")
         plan = diff("web1", resources, {one.id: None for one in resources})
