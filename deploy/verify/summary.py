@@ -106,6 +106,10 @@ class Summary:
         self._blocks.clear()
 
 
+_LINES = 8
+"""Lines of a failed check's reason that are shown: a command that failed unexpectedly quotes all of itself."""
+
+
 def sentence(report: pytest.TestReport) -> str:
     """The check's name as the sentence it is: ``test_nginx_runs[web1]`` is ``nginx runs``."""
     name, _, parameters = report.nodeid.rpartition("::")[2].partition("[")
@@ -119,7 +123,9 @@ def _why(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
     first, _, _ = text.removeprefix("AssertionError: ").partition("\nassert ")
-    return str(first)
+    lines = str(first).splitlines()
+    more = [f"… {len(lines) - _LINES} more lines, shown with -v -v"] if len(lines) > _LINES else []
+    return "\n".join([*lines[:_LINES], *more])
 
 
 def _reason(report: pytest.TestReport) -> str:
