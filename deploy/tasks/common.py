@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deploy.shell import Secret
 
 HELP = {
-    "host": "a host, group or pattern (web*, !web3); repeatable; default: all hosts",
+    "host": "a host, group or pattern (web*, !web3), also as bare words; repeatable; default: all",
     "group": "a group; repeatable",
     "inventory": "another inventory file or folder; repeatable (or BAREHOST_INVENTORY)",
     "json": "one JSON event a line, nothing else on stdout",
@@ -32,10 +32,11 @@ HELP = {
 
 
 class Told(Task[Any]):
-    """Invoke's Task, with lists whose default is a tuple, and with ``names``: any number of bare words.
+    """Invoke's Task, with lists whose default is a tuple, and with any number of bare words.
 
-    Invoke has no variable number of positional arguments, so the number is read off the command line: the
-    words between this task's name and the next option or task.
+    They are ``names``, or hosts where a task has no names: ``invoke plan web1 web2``. Invoke has no variable
+    number of positional arguments, so the number is read off the command line: the words between this task's
+    name and the next option or task.
     """
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
@@ -45,24 +46,24 @@ class Told(Task[Any]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         arguments = super().get_arguments(ignore_unknown_help)
-        if all(one.name != "names" for one in arguments):
+        if not {one.name for one in arguments} & {"names", "host"}:
             return arguments
-        count = len(bare_words(sys.argv[1:], self.name))
+        first = [one for one in arguments if one.positional and one.name != "names"]
+        count = len(bare_words(sys.argv[1:], self.name)) - len(first)
         words = [Argument(name=f"name{number}", positional=True) for number in range(count)]
-        return [*words, *(one for one in arguments if one.name != "names")]
+        return [*first, *words, *(one for one in arguments if one not in first and one.name != "names")]
 
 
 def bare_words(argv: Sequence[str], name: str) -> list[str]:
-    """The words right after the task ``name`` (as ``collection.name``) that are neither options nor tasks."""
+    """The words right after the task ``name`` (or ``collection.name``) that are neither options nor tasks."""
+    from deploy.tasks import namespace
+
+    tasks = namespace.task_names
     for place, word in enumerate(argv):
-        if word.endswith(f".{name}"):
+        if word == name or word.endswith(f".{name}"):
             rest = argv[place + 1 :]
-            return list(itertools.takewhile(lambda one: not one.startswith("-") and one not in NEXT, rest))
+            return list(itertools.takewhile(lambda one: not one.startswith("-") and one not in tasks, rest))
     return []
-
-
-NEXT = ("provision", "plan", "status", "verify", "demo", "test", "hosts.trust", "hosts.list")
-"""Tasks that may follow names on one command line."""
 
 
 def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
@@ -76,7 +77,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
         def told(*arguments: Any, **values: Any) -> None:
             numbered = sorted((key for key in values if key[4:].isdigit()), key=lambda key: int(key[4:]))
             if words := [values.pop(key) for key in numbered]:
-                values["names"] = words
+                values |= {"names": words} if "names" in names else {"host": [*words, *values["host"]]}
             code = _told(body, *arguments, **values)
             if code:
                 raise Exit(code=code)

@@ -41,7 +41,7 @@ def release(
     batch: str = "",
     max_fail: int = 0,
     keep_going: bool = False,
-    wait: float = 0.0,
+    wait: int = 0,
     json: bool = False,
     v: int = 0,
 ) -> int:
@@ -73,7 +73,7 @@ def rollback(
     batch: str = "",
     max_fail: int = 0,
     keep_going: bool = False,
-    wait: float = 0.0,
+    wait: int = 0,
     json: bool = False,
     v: int = 0,
 ) -> int:
@@ -106,7 +106,7 @@ def restart(
     batch: str = "",
     max_fail: int = 0,
     keep_going: bool = False,
-    wait: float = 0.0,
+    wait: int = 0,
     json: bool = False,
     v: int = 0,
 ) -> int:
@@ -234,7 +234,7 @@ def _roll(
     batch: str,
     max_fail: int,
     keep_going: bool,
-    wait: float,
+    wait: int,
     json: bool,
     verbose: int,
 ) -> int:

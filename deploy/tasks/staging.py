@@ -74,14 +74,15 @@ def list_(context: Context) -> None:
     report.table(["host", "suite", "address", "port", "user", "state"], rows)
 
 
-@task(help={"name": "the host; default: web1"})
-def ssh(context: Context, name: str = "web1") -> None:
-    """Open a shell on a staging host."""
+@task()
+def ssh(context: Context, names: Sequence[str] = ("web1",)) -> None:
+    """[NAME] Open a shell on a staging host (web1)."""
     import os
 
     from deploy import staging
     from deploy.errors import StagingError
 
+    name = names[0]
     for host in staging.running():
         if host.name == name:
             os.execvp("ssh", ["ssh", "-F", str(host.ssh_config), name])

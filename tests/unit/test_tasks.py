@@ -178,7 +178,7 @@ def test_keys_are_not_pinned_without_a_person_or_a_word(hosts: Path, invoke: Fac
         (("maintenance", "on", "--site", "nothing"), "nothing"),
         (("logs", "--site", "nothing"), "nothing"),
         (("release", "--site", "nothing"), "nothing"),
-        (("staging.ssh", "--name", "nowhere"), "nowhere is not up: run invoke staging.up nowhere"),
+        (("staging.ssh", "nowhere"), "nowhere is not up: run invoke staging.up nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
