@@ -210,7 +210,7 @@ class TestSandboxed:
         assert invoke("provision", "--host", "web1", "--check")[0] == 2
         assert invoke("provision", "--host", "web1")[0] == 0
         assert (box.target / "x").read_text() == "new\n"
-        assert invoke("plan", "--host", "web1")[0] == 0
+        assert invoke("plan", "web1")[0] == 0
 
     def test_json_is_one_event_a_line_and_nothing_else(self, box: Sandbox, invoke: Face):
         code, out, err = invoke("provision", "--host", "web1", "--json")
@@ -233,6 +233,11 @@ class TestSandboxed:
 )
 def test_bare_words_are_those_right_after_the_task(argv: list[str], words: list[str]):
     assert bare_words(argv, "up") == words
+
+
+def test_hosts_may_be_bare_words():
+    assert bare_words(["plan", "web1", "web*", "--diff", "--host", "db1"], "plan") == ["web1", "web*"]
+    assert bare_words(["maintenance", "on", "web1", "status"], "maintenance") == ["on", "web1"]
 
 
 class Broken(BarehostError):
