@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import json
+import os
 import socket
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.app import App
 from deploy.errors import InputError
+from deploy.resources.tree import Tree
 
 GIT_SECONDS = 300
 """How long one git command may take."""
@@ -57,6 +61,37 @@ def release_of(
     parts += [commit[:7]] if commit else []
     parts += ["dirty"] if dirty else []
     return Release("-".join(parts), folder, commit, ship, whoami())
+
+
+def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> Release:
+    """``release`` under the id it was begun with, where the last rollout of the same code did not reach its end.
+
+    Hosts then go on with what they have of it: nothing is sent, built or migrated twice. serving: the releases
+    that its hosts are known to serve; where one is newer, the code gets a new id. From here on the release
+    counts as begun, until :func:`completed`.
+    """
+    assert release.folder is not None
+    tree = Tree(f"{app.root}/releases", source=release.folder, delete=False, group=app.user)
+    digest = f"{release.commit} {tree.manifest}"
+    file = _begun(app, state)
+    with suppress(OSError, ValueError, TypeError, KeyError):  # nothing was begun, or another version wrote it
+        begun = json.loads(file.read_text())
+        if begun["digest"] == digest and begun["id"] >= max(serving, default=""):
+            return replace(release, id=begun["id"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new.write_text(json.dumps({"id": release.id, "digest": digest}))
+    new.replace(file)
+    return release
+
+
+def completed(app: App, state: Path) -> None:
+    """The release of ``app`` that was begun serves on all its hosts: the next one is another."""
+    _begun(app, state).unlink(missing_ok=True)
+
+
+def _begun(app: App, state: Path) -> Path:
+    return state / "begun" / f"{app.name}.json"
 
 
 def whoami() -> str:

@@ -46,18 +46,28 @@ def release(
     v: int = 0,
 ) -> int:
     """Ship the site's source as it is now, without a lost request; ends with proof through Nginx."""
-    from deploy.source import release_of
+    from deploy.fleet import recall
+    from deploy.source import completed, release_of, resumed
 
     now = datetime.now(UTC)
     known: dict[str, Release] = {}
+    picked = chosen(host, group, inventory)
+    facts = [found for one in picked if (found := recall(state(), one.name))]
 
     def shipped(host: Host, app: App) -> Release:
-        key = f"{app.project}\0{app.source}\0{app.ref}"
-        known[key] = known.get(key) or release_of(app, state(), now=now, ship=True, ref=ref or None)
+        key = f"{app.project}\0{app.source}\0{app.ref}\0{app.name}"
+        if key not in known:
+            code = release_of(app, state(), now=now, ship=True, ref=ref or None)
+            serving = [found for one in facts if (found := one.app(app.name).release)]
+            known[key] = resumed(code, app, state(), serving)
         return known[key]
 
-    hosts = _with(chosen(host, group, inventory), site, shipped)
-    return _roll("release", hosts, batch, max_fail, keep_going, wait, json, v)
+    hosts = _with(picked, site, shipped)
+    code = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v)
+    if code == 0:
+        for app in {app.name: app for one in hosts for app in one.apps if app.name in one.releases}.values():
+            completed(app, state())
+    return code
 
 
 @task(
