@@ -36,7 +36,7 @@ except ModuleNotFoundError as error:
 CONNECT_SECONDS = 10
 """How long the scheduler may take to answer."""
 
-ALONE_SECONDS = 30
+ALONE_SECONDS = 15
 """How long a run waits for a worker when the cluster has none left: a nanny brings one back within seconds."""
 
 
@@ -51,7 +51,11 @@ def joined(address: str) -> Iterator[Cluster]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is in the report
     client = _client(address)
     try:
-        yield Cluster(address, client)
+        cluster = Cluster(address, client)
+        try:
+            yield cluster
+        finally:
+            cluster.leave()
     finally:
         client.close(timeout=2)
 
@@ -110,7 +114,7 @@ class Cluster(Distant):
         workers = list(client.scheduler_info(n_workers=-1)["workers"])
         if not workers:
             raise HostError(
-                f"{address}: the cluster has no workers; start some (dask worker {_place(address)})"
+                f"{address}: the cluster has no workers; start some: dask worker {_place(address)}"
             )
         self.private = all(one.startswith("tls://") for one in [_place(address), *workers])
         client.subscribe_topic(client.id, self._hear)
@@ -125,6 +129,11 @@ class Cluster(Distant):
         )
         task.add_done_callback(lambda done: self._settle(parcel.host, done))
         return promise
+
+    def leave(self) -> None:
+        """Hear no more: a scheduler that would tell a client of its own leaving logs a failure."""
+        if self._client.status == "running":
+            self._client.unsubscribe_topic(self._client.id)
 
     def _settle(self, host: str, done: Any) -> None:
         """The task has ended, in one way or another."""

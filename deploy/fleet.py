@@ -14,7 +14,6 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     as_completed,
 )
@@ -172,6 +171,8 @@ def _of(host: Host, saved: Mapping[str, Any] | None) -> Mapping[str, Any] | None
 
 def refuse_secrets(hosts: Sequence[Host], executor: Executor | Distant) -> None:
     """Raises InputError where a host has secrets and somebody could read them on their way to a worker."""
+    from concurrent.futures import ProcessPoolExecutor  # brings multiprocessing, which few runs need
+
     if isinstance(executor, ThreadPoolExecutor | ProcessPoolExecutor):
         return  # memory and pipes of this machine
     if isinstance(executor, Distant) and executor.private:
