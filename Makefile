@@ -2,12 +2,15 @@
 # Both work right after git clone on Debian 12 or 13, as root or with sudo; a rerun installs nothing.
 PYTHON ?= python3
 
-.PHONY: demo test packages
+.PHONY: demo test bench packages
 demo: .venv/installed
 	.venv/bin/invoke demo
 
 test: .venv/installed
 	.venv/bin/invoke test
+
+bench: .venv/installed
+	.venv/bin/invoke bench
 
 packages:
 	@sh setup.sh $(PYTHON)

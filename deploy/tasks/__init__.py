@@ -27,5 +27,6 @@ namespace = Collection(
 if project.is_checkout():
     namespace.add_task(project.demo)
     namespace.add_task(project.test)
+    namespace.add_task(project.bench)
 
 namespace.configure({"run": {"echo": False}})

@@ -1,4 +1,4 @@
-"""init, demo, test: a project of one's own, and this one shown and checked."""
+"""init, demo, test, bench: a project of one's own, and this one shown and checked."""
 
 from __future__ import annotations
 
@@ -60,3 +60,25 @@ def test(context: Context, only: str = "", k: str = "") -> int:
     from deploy.checks import run
 
     return run(CHECKOUT, only=only, expression=k)
+
+
+@task(
+    help={
+        "quick": "about three minutes: fewer cases, peers and rounds",
+        "case": "only these, with commas between them; bench/README.md lists them",
+        "peer": "only these, with commas between them",
+        "rounds": "runs of each peer in each case, at most; default: 7",
+    }
+)
+def bench(context: Context, quick: bool = False, case: str = "", peer: str = "", rounds: int = 0) -> None:
+    """Measure Barehost beside Ansible, pyinfra and a hand-written ssh + rsync script, on hosts made for it."""
+    import os
+    import sys
+
+    words = ["--quick"] if quick else []
+    words += [
+        word for name, value in (("case", case), ("peer", peer)) if value for word in (f"--{name}", value)
+    ]
+    words += ["--rounds", str(rounds)] if rounds else []
+    os.chdir(CHECKOUT)
+    os.execv(sys.executable, [sys.executable, "-m", "bench", *words])

@@ -1,0 +1,138 @@
+"""What is measured: each case with its hosts, what changes before a run, and what must be true after it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench import hosts
+from bench.contenders import Act, Target
+from bench.job import Job
+
+FAST = ("barehost", "script", "ansible", "mitogen")
+ALL = (*FAST, "pyinfra", "pyinfra-nodelay")
+SERVED_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table.
+
+    count: hosts. peers: who takes part. act: what each is asked to do; it is given the number of the run, other
+    in each, and makes the change first. proof: raises AssertionError where the hosts do not show the result.
+    quiet: the run must say itself that it changed nothing. before: puts the hosts where a run begins.
+    """
+
+    name: str
+    title: str
+    count: int
+    peers: tuple[str, ...]
+    act: Callable[[Job, int], Act]
+    proof: Callable[[Sequence[Target], int], None] | None = None
+    quiet: bool = False
+    before: Callable[[Target], None] | None = None
+
+
+def _first(job: Job, number: int) -> Act:
+    return Act("first")
+
+
+def _nothing(job: Job, number: int) -> Act:
+    return Act("provision")
+
+
+def _template(job: Job, number: int) -> Act:
+    return Act("provision", body=f"{11 + number}m")
+
+
+def _static(job: Job, number: int) -> Act:
+    job.change_static(number)
+    return Act("release")
+
+
+def _release(job: Job, number: int) -> Act:
+    job.release(number)
+    return Act("release")
+
+
+def _sync(name: str) -> Callable[[Job, int], Act]:
+    return lambda job, number: Act("sync", folder=job.fill(name))
+
+
+def _one_of(name: str) -> Callable[[Job, int], Act]:
+    def change(job: Job, number: int) -> Act:
+        folder = job.fill(name)
+        (folder / "d0" / "0001.txt").write_text(f"{number}")
+        return Act("sync", folder=folder)
+
+    return change
+
+
+def served(targets: Sequence[Target], number: int) -> None:
+    """The site answers through Nginx, and so does a static file of it."""
+    for host in targets:
+        assert b"version" in _get(host, "/"), f"{host.name} does not serve the site"
+        assert len(_get(host, "/static/d7/0107.bin")) > 10_000, f"{host.name} does not serve its files"
+
+
+def released(targets: Sequence[Target], number: int) -> None:
+    """The version of this run is what is served."""
+    for host in targets:
+        assert f"version {number}".encode() in _get(host, "/"), f"{host.name} serves another version"
+
+
+def configured(targets: Sequence[Target], number: int) -> None:
+    """Nginx has the new value."""
+    for host in targets:
+        told = hosts.inside(host, "nginx -T 2>/dev/null")
+        assert re.search(rf"client_max_body_size {11 + number}m;", told), f"{host.name} has another value"
+
+
+def arrived(targets: Sequence[Target], number: int) -> None:
+    """All 2,000 files are there."""
+    for host in targets:
+        told = hosts.inside(host, "find /srv/assets -type f | wc -l")
+        assert told.strip() == "2000", f"{host.name} has {told} files"
+
+
+def _get(host: Target, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://{host.address}{path}", timeout=SERVED_SECONDS) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def _emptied(host: Target) -> None:
+    hosts.inside(host, "rm -rf /srv/assets; sync -f /srv")
+
+
+def _cases() -> list[Case]:
+    fleets = [(4, FAST), (8, FAST), (16, (*FAST, "pyinfra-nodelay"))]
+    return [
+        Case("first", "first run, bare host", 1, ("script-uv", *ALL), _first, served, before=hosts.again),
+        Case("noop", "nothing to do, 1 host", 1, ALL, _nothing, served, quiet=True),
+        *(
+            Case(f"noop-{count}", f"nothing to do, {count} hosts", count, peers, _nothing, quiet=True)
+            for count, peers in fleets
+        ),
+        Case("template", "one template variable changed", 1, ALL, _template, configured),
+        Case(
+            "static", "1 of 500 static files changed, shipped", 1, (*FAST, "pyinfra-nodelay"), _static, served
+        ),
+        Case("release", "release of code, 1 host", 1, (*FAST, "pyinfra-nodelay"), _release, released),
+        Case("release-8", "release of code, 8 hosts", 8, FAST, _release, released),
+        Case("tree", "5,000 files, none changed", 1, (*FAST, "pyinfra-nodelay"), _sync("5000"), quiet=True),
+        Case("tree-1", "5,000 files, 1 changed", 1, FAST, _one_of("5000")),
+        Case("tree-50000", "50,000 files, none changed", 1, FAST, _sync("50000"), quiet=True),
+        Case("push", "200 MB, first push", 1, ("tar", *FAST), _sync("200MB"), arrived, before=_emptied),
+    ]
+
+
+CASE = {case.name: case for case in _cases()}
+
+
+def tidy(job: Job) -> None:
+    """Remove the folders of many files; they are made again in seconds."""
+    shutil.rmtree(job.work / "folders", ignore_errors=True)

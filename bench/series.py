@@ -1,0 +1,248 @@
+"""One measured series: hosts made and frozen, then every case, its peers in turn, round by round."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+from bench import cases, hosts
+from bench.cases import CASE, Case
+from bench.contenders import MAKER, PEER, Act, Peer, Place, Run, Target
+from bench.hosts import Traffic
+from deploy import staging
+
+MEASURE = Path(__file__).with_name("measure.py")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured. rounds: at most. budget: seconds after which a peer's case has had enough. limit: of a run."""
+
+    cases: tuple[str, ...]
+    peers: tuple[str, ...]
+    rounds: int
+    budget: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run. wall, cpu: seconds. memory: MiB, None where it was not watched. late: ended at the limit.
+
+    watched: its memory was sampled and the traffic counted; such a run warms caches, and its times count only
+    where there is no other.
+    """
+
+    case: str
+    peer: str
+    wall: float
+    cpu: float
+    memory: float | None = None
+    traffic: Traffic | None = None
+    late: bool = False
+    watched: bool = False
+    failure: str = ""
+
+
+@dataclass
+class Series:
+    """The hosts of one series; gone when it is left, whatever ended it."""
+
+    place: Place
+    plan: Plan
+    samples: list[Sample] = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __enter__(self) -> Self:
+        hosts.clear()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        print("taking the hosts down", file=sys.stderr, flush=True)
+        hosts.clear()
+        cases.tidy(self.place.job)
+
+    def measure(self) -> list[Sample]:
+        """Every case of the plan; first the bare ones, for what they leave is what the others begin with."""
+        for case in (CASE[name] for name in CASE if name in self.plan.cases):
+            if case.name == "first":
+                self._first(case)
+            else:
+                self._case(case)
+        return self.samples
+
+    def _peers(self, case: Case) -> list[Peer]:
+        return [PEER[name] for name in case.peers if name in self.plan.peers]
+
+    def _first(self, case: Case) -> None:
+        peers = self._peers(case)
+        targets = {peer.name: hosts.up([f"b-{peer.name}"]) for peer in peers}
+        self._rounds(case, peers, targets)
+        for peer in peers:
+            if MAKER[peer.leaves] == peer.name and not self._failed(case, peer):
+                staging.freeze(targets[peer.name][0].name, f"made-{peer.leaves}")
+                self.made.add(peer.leaves)
+            else:
+                hosts.down(targets[peer.name])
+
+    def _case(self, case: Case) -> None:
+        peers = [peer for peer in self._peers(case) if self._image(peer.leaves)]
+        if not peers:
+            return
+        shared: dict[str, list[Target]] = {}
+        for leaves in {peer.leaves for peer in peers}:
+            users = [peer.name for peer in peers if peer.leaves == leaves]
+            # one host each where there is one; a fleet is the same for all who can go on with it
+            names = users if case.count == 1 else [leaves]
+            for name in names:
+                booted = hosts.up([f"b-{name}-{n}" for n in range(case.count)], f"made-{leaves}")
+                shared |= dict.fromkeys([name] if case.count == 1 else users, booted)
+        try:
+            self._rounds(case, peers, shared)
+        finally:
+            hosts.down([one for booted in shared.values() for one in booted])
+
+    def _image(self, leaves: str) -> bool:
+        """Whether there are hosts of that kind to begin with; made now where no case has."""
+        if leaves not in self.made:
+            maker = PEER[MAKER[leaves]]
+            (target,) = hosts.up([f"b-{maker.name}"])
+            sample = self._run(CASE["first"], maker, [target], watched=True, limit=600)
+            if sample.failure:
+                print(sample.failure, file=sys.stderr)
+                hosts.down([target])
+                return False
+            staging.freeze(target.name, f"made-{leaves}")
+            self.made.add(leaves)
+        return True
+
+    def _rounds(self, case: Case, peers: Sequence[Peer], targets: dict[str, list[Target]]) -> None:
+        """Peers in turn, the order turned by one each round, until each has its rounds or its time is spent."""
+        spent = dict.fromkeys((peer.name for peer in peers), 0.0)
+        for number in range(self.plan.rounds + 1):
+            turn = number % len(peers)
+            for peer in (*peers[turn:], *peers[:turn]):
+                if number and (spent[peer.name] > self.plan.budget or self._failed(case, peer)):
+                    continue
+                if number and case.before:
+                    for one in targets[peer.name]:
+                        case.before(one)
+                elif not number:
+                    self._settle(case, peer, targets[peer.name])
+                sample = self._run(case, peer, targets[peer.name], watched=not number, limit=self.plan.limit)
+                self.samples.append(sample)
+                spent[peer.name] += sample.wall
+                _tell(sample, number)
+
+    def _settle(self, case: Case, peer: Peer, targets: list[Target]) -> None:
+        """Before the first round: what is to be unchanged must be there, and Barehost must have met the host."""
+        if case.name == "first":
+            return
+        if case.before:
+            for one in targets:
+                case.before(one)
+        act = case.act(self.place.job, 0)
+        if case.before is None and (act.what == "sync" or peer.name == "barehost"):
+            settled = act if act.what == "sync" else Act("provision")
+            self._measure(self._command(peer, targets, settled), watched=False, limit=600)
+
+    def _command(self, peer: Peer, targets: Sequence[Target], act: Act) -> Run:
+        return peer.command(self.place, targets, act)
+
+    def _failed(self, case: Case, peer: Peer) -> bool:
+        return any(
+            one.failure or one.late for one in self.samples if (one.case, one.peer) == (case.name, peer.name)
+        )
+
+    def _run(
+        self, case: Case, peer: Peer, targets: Sequence[Target], *, watched: bool, limit: float
+    ) -> Sample:
+        number = next(self.numbers)
+        run = self._command(peer, targets, case.act(self.place.job, number))
+        before = hosts.traffic(targets) if watched else Traffic()
+        told, output = self._measure(run, watched=watched, limit=limit)
+        sample = Sample(
+            case.name,
+            peer.name,
+            told["wall"],
+            told["cpu"],
+            told["memory"],
+            hosts.traffic(targets) - before if watched else None,
+            bool(told["late"]),
+            watched,
+        )
+        if sample.late:
+            return sample
+        return replace(sample, failure=_judge(case, run, int(told["code"]), output, targets, number))
+
+    def _measure(self, run: Run, *, watched: bool, limit: float) -> tuple[dict[str, float], str]:
+        """What bench/measure.py says of one command, and what the command printed."""
+        with tempfile.TemporaryDirectory(prefix="bench.") as folder:
+            result, printed = Path(folder, "result"), Path(folder, "printed")
+            argv = [
+                sys.executable,
+                "-SE",
+                str(MEASURE),
+                str(result),
+                str(limit),
+                "1" if watched else "0",
+                "--",
+            ]
+            with printed.open("wb") as out:
+                process = subprocess.Popen(
+                    [*argv, *run.argv], cwd=run.cwd, env=_clean() | dict(run.env), stdout=out, stderr=out
+                )
+                try:
+                    process.wait(limit + 60)
+                except BaseException:
+                    process.terminate()
+                    process.wait(30)
+                    raise
+            if not result.exists():
+                raise RuntimeError(f"{run.argv[0]}: {printed.read_text(errors='replace')[-1000:]}")
+            told: dict[str, float] = json.loads(result.read_text())
+            return told, printed.read_text(errors="replace")
+
+
+def _clean() -> dict[str, str]:
+    """This process's environment without what would speak to a peer."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ANSIBLE_", "BAREHOST_", "PYINFRA_", "PYTHON"))
+    } | {"NO_COLOR": "1"}
+
+
+def _judge(case: Case, run: Run, code: int, output: str, targets: Sequence[Target], number: int) -> str:
+    """Why a run does not count; empty when it did the job."""
+    if code:
+        return f"exit code {code}: …{output[-1500:]}"
+    if case.quiet and not re.search(run.quiet, output, re.DOTALL):
+        return f"it says that it changed something: …{output[-1500:]}"
+    try:
+        if case.proof:
+            case.proof(targets, number)
+    except (AssertionError, OSError) as error:
+        return f"{error}: …{output[-1500:]}"
+    return ""
+
+
+def _tell(sample: Sample, number: int) -> None:
+    end = f"failed: {sample.failure}" if sample.failure else "over the limit" if sample.late else ""
+    stamp = time.strftime("%H:%M:%S")
+    print(
+        f"{stamp} {sample.case:12} {sample.peer:16} {number} {sample.wall:7.2f} s  cpu {sample.cpu:6.2f} s  {end}",
+        file=sys.stderr,
+        flush=True,
+    )

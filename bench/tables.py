@@ -1,0 +1,189 @@
+"""What a series found, as JSON, as tables in Markdown and as a picture. Measures nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from bench import picture
+from bench.cases import CASE
+from bench.contenders import PEER
+from bench.series import Sample
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One peer in one case. wall: of every run that counts; the rest: medians, or of the watched run."""
+
+    wall: tuple[float, ...]
+    cpu: float
+    memory: float | None
+    sessions: int | None
+    connections: int | None
+    kilobytes: float | None
+    late: bool = False
+    failure: str = ""
+
+    @property
+    def median(self) -> float:
+        return median(self.wall)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All samples, and what they were measured on."""
+
+    machine: dict[str, str]
+    samples: Sequence[Sample]
+
+    @cached_property
+    def cells(self) -> dict[tuple[str, str], Cell]:
+        """By case and peer."""
+        keys = dict.fromkeys((one.case, one.peer) for one in self.samples)
+        return {key: _cell([one for one in self.samples if (one.case, one.peer) == key]) for key in keys}
+
+    @property
+    def failed(self) -> list[str]:
+        return [
+            f"{case}, {peer}: {cell.failure}" for (case, peer), cell in self.cells.items() if cell.failure
+        ]
+
+
+def _cell(samples: list[Sample]) -> Cell:
+    counted = [one for one in samples if not one.watched] or samples
+    seen = next((one for one in samples if one.watched), None)
+    traffic = seen.traffic if seen else None
+    return Cell(
+        wall=tuple(round(one.wall, 3) for one in counted),
+        cpu=median(one.cpu for one in counted),
+        memory=seen.memory if seen else None,
+        sessions=traffic.sessions if traffic else None,
+        connections=traffic.connections if traffic else None,
+        kilobytes=(traffic.sent + traffic.received) / 1000 if traffic else None,
+        late=any(one.late for one in samples),
+        failure=next((one.failure for one in samples if one.failure), ""),
+    )
+
+
+def machine(venv: Path) -> dict[str, str]:
+    """What the figures depend on: processors, memory, kernel, versions, date, commit."""
+    asked = [str(venv / "bin" / "pip"), "list", "--format=json"]
+    found = {one["name"]: one["version"] for one in json.loads(_said(asked))}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    checkout = str(Path(__file__).parent)
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": _said(["git", "-C", checkout, "rev-parse", "--short", "HEAD"]).strip(),
+        "machine": f"{os.cpu_count()} processors, {memory} GiB, Linux {platform.release()}",
+        "load before": f"{os.getloadavg()[0]:.1f}",
+        "Python": platform.python_version(),
+        "OpenSSH": _said(["ssh", "-V"]).split(",")[0].removeprefix("OpenSSH_"),
+        "rsync": _said(["rsync", "--version"]).split()[2],
+        "Barehost": f"{version('barehost')} with paramiko {version('paramiko')}",
+        "ansible-core": found["ansible-core"],
+        "mitogen": found["mitogen"],
+        "pyinfra": found["pyinfra"],
+        "uv": found["uv"],
+    }
+
+
+def _said(argv: list[str]) -> str:
+    return subprocess.run(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=60
+    ).stdout
+
+
+def write(results: Results, folder: Path) -> str:
+    """Write the raw samples, the tables and the picture; the tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = results.machine["date"][:16].replace(" ", "-").replace(":", "")
+    raw = {
+        "machine": results.machine,
+        "command": sys.argv[1:],
+        "samples": [asdict(one) for one in results.samples],
+    }
+    (folder / f"{stamp}.json").write_text(json.dumps(raw, indent=1) + "\n")
+    text = "\n".join(_text(results, f"{stamp}.svg"))
+    (folder / f"{stamp}.md").write_text(text)
+    medians = {
+        CASE[case].title: {
+            PEER[peer].title: (cell.wall, cell.late)
+            for (other, peer), cell in results.cells.items()
+            if other == case and not cell.failure
+        }
+        for case in dict.fromkeys(case for case, _ in results.cells)
+    }
+    (folder / f"{stamp}.svg").write_text(picture.draw(medians, results.machine))
+    return text
+
+
+Show = Callable[[Cell, Cell | None], str]
+"""A cell as text; the second is Barehost's in the same case."""
+
+
+def _text(results: Results, image: str) -> Iterator[str]:
+    yield f"# Measured {results.machine['date']}\n"
+    yield ", ".join(f"{name} {value}" for name, value in results.machine.items() if name != "date") + "\n"
+    yield f"![medians and ranges]({image})\n"
+    yield "## Seconds of the whole process: median (range, runs)\n"
+    yield from _table(results, _wall)
+    yield "\n## How many times Barehost's median\n"
+    yield from _table(results, _ratio)
+    yield "\n## CPU seconds of the control side, with all it started: median\n"
+    yield from _table(results, lambda cell, ours: f"{cell.cpu:.2f}")
+    yield "\n## Peak memory of the control side, MiB, shared pages counted once\n"
+    yield from _table(results, lambda cell, ours: "–" if cell.memory is None else f"{cell.memory:.0f}")
+    yield "\n## Over all hosts: connections / sessions in them / kB on port 22, both ways\n"
+    yield from _table(
+        results,
+        lambda cell, ours: (
+            "–" if cell.kilobytes is None else f"{cell.connections} / {cell.sessions} / {cell.kilobytes:.0f}"
+        ),
+    )
+    yield "\nHow each sees that a file of a folder is unchanged: " + "; ".join(
+        f"{peer.title}: {peer.compares}"
+        for peer in PEER.values()
+        if any(name == peer.name for _, name in results.cells)
+    )
+    yield "".join(f"\nfailed: {one}\n" for one in results.failed)
+
+
+def _table(results: Results, show: Show) -> Iterator[str]:
+    peers = [name for name in PEER if any(peer == name for _, peer in results.cells)]
+    yield "| | " + " | ".join(PEER[name].title for name in peers) + " |"
+    yield "|---" * (len(peers) + 1) + "|"
+    for case in dict.fromkeys(case for case, _ in results.cells):
+        row = [results.cells.get((case, peer)) for peer in peers]
+        ours = results.cells.get((case, "barehost"))
+        yield f"| {CASE[case].title} | " + " | ".join(_shown(cell, ours, show) for cell in row) + " |"
+
+
+def _shown(cell: Cell | None, ours: Cell | None, show: Show) -> str:
+    if cell is None:
+        return "–"
+    return "failed" if cell.failure else show(cell, ours)
+
+
+def _wall(cell: Cell, ours: Cell | None) -> str:
+    if cell.late:
+        return f"> {cell.median:.0f}"
+    digits = 2 if cell.median < 10 else 1
+    if len(cell.wall) == 1:
+        return f"{cell.median:.{digits}f} (1)"
+    return f"{cell.median:.{digits}f} ({min(cell.wall):.{digits}f}–{max(cell.wall):.{digits}f}, {len(cell.wall)})"
+
+
+def _ratio(cell: Cell, ours: Cell | None) -> str:
+    if ours is None or ours.failure or ours.late:
+        return "–"
+    return f"{'> ' if cell.late else ''}{cell.median / ours.median:.2g}"
