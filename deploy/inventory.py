@@ -116,7 +116,10 @@ class Inventory:
 
     @classmethod
     def load(cls, *sources: Path, project: Path | None = None) -> Self:
-        """The inventory in ``sources`` (files or folders, later ones winning), staging hosts that are up included.
+        """The inventory in ``sources`` (files or folders, later ones winning), with the staging hosts that are up.
+
+        Where sources were chosen, only those staging hosts that they name: a run on one's own hosts must not
+        touch what happens to be up.
 
         sources: none means what BAREHOST_INVENTORY names (separated by commas), else the project's inventory/.
         project: None means the nearest folder, from the first source upwards, that holds a tasks.py.
@@ -124,18 +127,23 @@ class Inventory:
         if not sources:
             named = [one for one in os.environ.get("BAREHOST_INVENTORY", "").split(",") if one.strip()]
             sources = tuple(Path(one.strip()) for one in named)
+        chosen = bool(sources)
         if not sources:
             project = project or project_of(Path.cwd())
             sources = (project / "inventory",)
         absolute = [Path(one).expanduser().absolute() for one in sources]
         project = project.absolute() if project else project_of(absolute[0])
         staging = staging_file(project)
-        if staging.is_file() and staging not in absolute:
-            absolute.append(staging)
         inventory = cls(project, absolute)
         for source in absolute:
             for file in inventory_files(source):
                 inventory._add_file(file)
+        if staging.is_file() and staging not in absolute:
+            ours = set(inventory._hosts)
+            inventory.sources += (staging,)
+            inventory._add_file(staging)
+            if chosen:
+                inventory._keep(ours)
         inventory._finish()
         return inventory
 
@@ -194,6 +202,13 @@ class Inventory:
             if port is not None:
                 host.put("ansible_port", port, mark)
             _merge(host, _mapping(inline, mark, "a mapping of the host's variables"))
+
+    def _keep(self, names: set[str]) -> None:
+        """Forget every other host."""
+        for name in self._hosts.keys() - names:
+            del self._hosts[name]
+            for group in self._groups.values():
+                group.hosts.pop(name, None)
 
     def _finish(self) -> None:
         """Hang what has no parent below ``all`` or ``ungrouped`` and refuse groups that contain themselves."""

@@ -67,7 +67,6 @@ class Remote:
     """A host over an open session; the caller closes that."""
 
     session: Session
-    _steps: dict[str, Program] = field(default_factory=dict)
 
     @property
     def round_trips(self) -> int:

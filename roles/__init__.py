@@ -34,11 +34,10 @@ def module_of(host: Host, name: str) -> ModuleType:
     word = name.replace("-", "_")
     if own := _own(host, word):
         return _load(own, word)
-    ours = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    if word in ours:
+    if word in _ours():
         return importlib.import_module(f"{__name__}.{word}")
     where = host.project / "roles"
-    raise InputError(f"{host.name}: there is no role {name!r}, in {where} or ours{nearest(name, ours)}")
+    raise InputError(f"{host.name}: there is no role {name!r}, in {where} or ours{nearest(name, _ours())}")
 
 
 def _role(host: Host, name: str) -> Role:
@@ -46,6 +45,12 @@ def _role(host: Host, name: str) -> Role:
     role = _function(module_of(host, name), word)
     own = _own(host, word)
     return _guarded(role, own) if own else role
+
+
+@functools.cache
+def _ours() -> tuple[str, ...]:
+    """The names of the roles that come with Barehost."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def _own(host: Host, word: str) -> Path | None:

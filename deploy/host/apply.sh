@@ -58,9 +58,11 @@ stage_link() { # target-of-the-link path
 candidate() { # step seconds
   event begin "$1"
   unshare -m --propagation private sh -c '
-    mkdir -p /run/barehost/candidate && mount -t tmpfs -o mode=755 tmpfs /run/barehost/candidate || exit 90
+    mkdir -p /run/barehost/candidate && mount -t tmpfs -o mode=755 tmpfs /run/barehost/candidate || exit
     sh "$RUN/candidate" /run/barehost/candidate || exit 91
-    mount -t overlay -o lowerdir=/run/barehost/candidate:/etc overlay /etc || exit 90
+    mount -t overlay -o lowerdir=/run/barehost/candidate:/etc overlay /etc || {
+      echo "this kernel or container cannot lay an overlay over /etc, so nothing can be checked before it serves"
+      exit 90; }
     exec timeout -k 10 "$2" sh "$RUN/steps/$1"' sh "$1" "$2" 9>&-
   code=$?
   event end "$1" "$code"

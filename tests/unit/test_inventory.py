@@ -995,3 +995,21 @@ def test_a_map_knows_its_places():
     one = Map(Mark("f", 1, 1, ""), {"a": 1}, {"a": Mark("f", 2, 1, "a")})
     assert str(one.marks["a"]) == "f:2:1: a"
     assert str(one.mark) == "f:1:1"
+
+
+def test_a_chosen_inventory_meets_no_staging_host_that_it_does_not_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("BAREHOST_STATE", str(tmp_path / "state"))
+    (tmp_path / "tasks.py").touch()
+    (tmp_path / "state" / "staging").mkdir(parents=True)
+    (tmp_path / "state" / "staging" / "hosts.yml").write_text(
+        "staging: {hosts: {web1: {ansible_host: 10.1.1.1}, web2: {ansible_host: 10.1.1.2}}}"
+    )
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "hosts.yml").write_text("all: {hosts: {web2: {ansible_host: 192.0.2.2}}}")
+    assert set(Inventory.load(project=tmp_path).names) == {"web1", "web2"}
+    chosen = Inventory.load(tmp_path / "inventory", project=tmp_path)
+    assert set(chosen.names) == {"web2"}
+    assert chosen.host("web2").address == "10.1.1.2"
+    assert chosen.groups["staging"] == ("web2",)
