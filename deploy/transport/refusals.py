@@ -183,8 +183,8 @@ def no_password(where: str, user: str) -> HostError:
 def lost(where: str, doing: str, why: str) -> HostError:
     """The connection ended in the middle."""
     return HostError(
-        f"{where}: the connection was lost while {doing} ({why}); an apply that had begun goes on on the host: run "
-        "the same command again, it follows it"
+        f"{where}: the connection was lost while {doing}{f' ({why})' if why else ''}; an apply that had begun goes on "
+        "there: run the same command again, it follows it"
     )
 
 

@@ -71,12 +71,14 @@ class Run:
 class Project:
     """A folder with an inventory, as a user has one; commands run in it, each in a process of its own.
 
-    environment: what the commands find besides the state folder and an empty home.
+    environment: what the commands find besides the state folder and an empty home. hosts: those of the inventory;
+    runs are kept to them, for staging adds all hosts that are up, other tests' among them.
     """
 
     folder: Path
     state: Path
     environment: dict[str, str] = field(default_factory=dict)
+    hosts: list[str] = field(default_factory=list)
 
     def write(self, name: str, text: str) -> Path:
         """A file of the project, with the folders above it."""
@@ -94,6 +96,7 @@ class Project:
         named = {
             one if isinstance(one, str) else one.name: dict(variables) for one, variables in hosts.items()
         }
+        self.hosts = list(named)
         self.write("inventory/hosts.yml", yaml.safe_dump({"all": {"hosts": named}}, sort_keys=False))
 
     def role(self, name: str, body: str) -> None:
@@ -122,6 +125,8 @@ class Project:
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """A command that runs while the test goes on."""
+        if words[0] in ("provision", "plan") and "--host" not in words:
+            words = (*words, "--host", ",".join(self.hosts))
         return subprocess.Popen(
             [str(INVOKE), *words],
             cwd=self.folder,

@@ -68,7 +68,7 @@ DISK = [
         "a sysctl file was edited",
         "echo 'net.core.somaxconn = 128' > /etc/sysctl.d/60-barehost.conf",
         "path:/etc/sysctl.d/60-barehost.conf",
-        "grep -q '= 4096' /etc/sysctl.d/60-barehost.conf",
+        "! grep -qx 'net.core.somaxconn = 128' /etc/sysctl.d/60-barehost.conf",
     ),
     Drift(
         "a sysctl was set",
