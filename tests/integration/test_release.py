@@ -1,0 +1,167 @@
+"""New code without a lost request: releases, rollbacks, restarts and changes of the environment, under load."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+import pytest
+from booting import Clone
+from releasing import broken, edit, hello, listed, mend, quick, seen, serving, ship, tidy
+from releasing import served as loaded
+from sites import Project, ask, sh
+
+from deploy.staging import Image
+
+Served = Callable[[str], Image]
+
+
+@pytest.mark.parametrize("worker_class", ["gthread", "sync"])
+def test_releases_and_rollbacks_lose_no_request(
+    worker_class: str, served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host, hello(worker_class=worker_class))
+    first = serving(host)
+    with loaded(host) as counts:
+        project.provision()  # to the other worker class: the same switch
+        shipped = []
+        for number in range(2):
+            edit(project, f"# version {number}")
+            ship(project)
+            shipped.append(serving(host))
+        ship(project, task="rollback")
+        assert serving(host) == shipped[0]
+        ship(project, task="rollback")
+        assert serving(host) == first
+        ship(project, task="restart")
+    assert seen(counts) == {first, *shipped}
+    tidy(host)
+    assert list(listed(project)) == [*reversed(shipped), first]
+
+
+def test_a_queue_with_hardly_a_place_left_is_served_to_the_end(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    sh(host, "sysctl -qw net.core.somaxconn=8 || echo 8 > /proc/sys/net/core/somaxconn")
+    project.serve(host, hello(worker_class="sync", workers=1))
+    project.provision()
+    sh(host, "sysctl -qw net.core.somaxconn=8 || echo 8 > /proc/sys/net/core/somaxconn")
+    ship(project, task="restart")
+    with loaded(host, queue=9) as counts:
+        edit(project, "# another")
+        ship(project)
+        ship(project, task="rollback")
+    assert counts["queue"].longest > 2, "nobody had to wait, so there was no queue"
+    tidy(host)
+
+
+def test_a_changed_environment_secret_or_number_of_workers_takes_the_same_switch(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    release = serving(host)
+    with quick(host) as counts:
+        for changes in ({"env": {"LOG_LEVEL": "debug"}}, {"secrets": {"TOKEN": "s3cret"}}, {"workers": 3}):
+            before = sh(host, "readlink /srv/hello/current")
+            project.serve(host, hello(**{"env": {"LOG_LEVEL": "debug"}, **changes}))
+            project.provision()
+            assert sh(host, "readlink /srv/hello/current") != before, changes
+            project.settled()
+    assert seen(counts) == {release}
+    assert '"LOG_LEVEL":"debug"' in ask(host, "/env").text
+    assert sh(host, "pgrep -cu hello").strip() == "4"
+    tidy(host)
+
+
+def test_a_release_is_proven_counted_and_said_so(served: Served, clone: Clone, project: Project) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    edit(project, "# another")
+    with quick(host):
+        done = ship(project)
+    release = serving(host)
+    assert f"hello {release} serves, proven through Nginx; requests during the switch: " in done.out
+    assert "failed: 0" in done.out
+    history = project.run("history")
+    assert "release" in history.out
+    assert "done" in history.out
+
+
+def test_nothing_to_go_back_to_is_an_error(served: Served, clone: Clone, project: Project) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    done = broken(project, task="rollback", code=3)
+    assert "nothing to go back to" in done.err
+    assert (
+        "holds no healthy release 20200101-000000"
+        in broken(project, "--to", "20200101-000000", task="rollback", code=3).err
+    )
+
+
+def test_the_current_the_previous_and_the_newest_healthy_releases_stay_and_nothing_else(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host, hello(keep=2))
+    first = serving(host)
+    for number in range(3):
+        edit(project, f"# version {number}")
+        (project.folder / "site/requirements.txt").write_text(f"flask\n# another venv: {number}\n")
+        ship(project)
+    newest, before = list(listed(project))
+    assert serving(host) == newest
+    assert first not in (newest, before)
+    assert len(sh(host, "ls /srv/hello/venvs").split()) == 2
+    assert len(sh(host, "ls /srv/hello/releases").split()) == 2
+    trees = sh(host, "ls -d /var/lib/barehost/trees/* | wc -l").strip()
+    ship(project, task="rollback")
+    mend(project)
+    ship(project)
+    last = serving(host)
+    assert listed(project) == {last: "current", newest: "healthy", before: "healthy"}, (
+        "previous is kept beside"
+    )
+    mend(project)
+    ship(project)
+    assert sh(host, "ls -d /var/lib/barehost/trees/* | wc -l").strip() == trees
+    tidy(host)
+
+
+def test_static_files_of_the_last_release_are_still_served(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    static = project.folder / "site/static"
+    (static / "app.1a2b3c4d.css").write_text("body { color: black }\n" * 200)
+    ship(project)
+    old = ask(host, "/static/app.1a2b3c4d.css", headers={"Accept-Encoding": "gzip"})
+    (static / "app.1a2b3c4d.css").rename(static / "app.5e6f7a8b.css")
+    ship(project)
+    assert ask(host, "/static/app.5e6f7a8b.css").status == 200
+    still = ask(host, "/static/app.1a2b3c4d.css", headers={"Accept-Encoding": "gzip"})
+    assert (still.status, still.body) == (200, old.body)
+    assert still.headers["Content-Encoding"] == old.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(still.body).startswith(b"body { color")
+    assert ask(host, "/static/app.00000000.css").status == 404
+
+
+def test_a_file_has_one_etag_on_all_hosts_and_another_once_it_changes(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    image = served("bookworm")
+    hosts = [clone(image), clone(image)]
+    project.inventory({one: {"apps": hello()} for one in hosts})
+    file = project.folder / "site/static/page.txt"
+    tags = []
+    for text in ("one", "two", "one"):
+        file.write_text(text * 1000)
+        ship(project)
+        for headers in ({}, {"Accept-Encoding": "gzip"}):
+            found = {ask(one, "/static/page.txt", headers=headers).headers["ETag"] for one in hosts}
+            assert len(found) == 1, found
+            tags.append(found.pop())
+    assert len(set(tags)) == 4
+    assert tags[:2] == tags[4:]
