@@ -53,20 +53,27 @@ printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
 
 
 def script(resources: Sequence[Resource], nonce: str) -> Script:
-    """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code."""
+    """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code.
+
+    The sections run side by side, each into a file of its own in memory: most of a look is waiting for many
+    small programs, one after another. What a failed probe complained of follows its line.
+    """
     sections = [("status", _STATUS), ("facts", about_host.PROBE)]
     sections += [(family, members[0].probe(members)) for family, members in _families(resources).items()]
-    return join(
+    beside = [
         sh(
-            '( @{probe}\n) 2>"$SCRATCH/error"; code=$?\n'
+            '{ ( @{probe}\n) 2>"$SCRATCH/error-@{number}"; code=$?\n'
             "printf '\\n\\036%s %s %s\\n' @{nonce} @{family} \"$code\"\n"
-            '[ "$code" -eq 0 ] || { cat "$SCRATCH/error"; exit 0; }',
+            '[ "$code" -eq 0 ] || cat "$SCRATCH/error-@{number}"; } > "$SCRATCH/look-@{number}" &\n',
             probe=probe,
+            number=number,
             nonce=nonce,
             family=family,
         )
-        for family, probe in sections
-    )
+        for number, (family, probe) in enumerate(sections)
+    ]
+    files = join((sh('"$SCRATCH/look-@{number}"', number=number) for number in range(len(sections))), " ")
+    return join([*beside, sh("wait\ncat @{files}", files=files)])
 
 
 def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
@@ -79,7 +86,7 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
         line, _, rest = rest.partition(b"\n")
         family, code = line.decode().rsplit(" ", 1)
         if code != "0":
-            told = rest.decode(errors="replace").strip() or "it printed nothing"
+            told = rest.partition(mark)[0].decode(errors="replace").strip() or "it printed nothing"
             raise LookError(f"looking at {_NAMES.get(family, family)} failed with exit code {code}: {told}")
         sections[family] = body
     states: dict[str, State | None] = {}
