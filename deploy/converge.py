@@ -107,8 +107,9 @@ class _Run:
         try:
             settled = False
             while not settled:
-                look, facts = self._look(facts)
-                settled = self._settled(look, self._plan(look, facts))
+                look, resources = self._look(facts)
+                facts = look.facts
+                settled = self._settled(look, self._plan(look, resources))
         except Stopped as stopped:
             failure = stopped.failure
         except BarehostError as error:
@@ -152,8 +153,8 @@ class _Run:
         self.undone = unfinished
         self._apply(replace(plan, changes=()))
 
-    def _look(self, facts: Facts) -> tuple[Look, Facts]:
-        """A look with the resources that the host's own facts ask for: one round trip when ``facts`` hold."""
+    def _look(self, facts: Facts) -> tuple[Look, list[Resource]]:
+        """A look, with the resources that the host's own facts ask for: one round trip when ``facts`` hold."""
         self.passes += 1
         self.emit(Looking(self.host.name, self.passes))
         resources = declared(self.roles, self.host, facts)
@@ -164,15 +165,14 @@ class _Run:
             )
             self.reach.attach(look.running, self.emit)
             look = self.reach.look(resources)
-        if look.facts != facts and declared(self.roles, self.host, look.facts) != resources:
-            again = declared(self.roles, self.host, look.facts)
-            return replace(self.reach.look(again), facts=look.facts), look.facts
-        return look, look.facts
+        if look.facts != facts and (again := declared(self.roles, self.host, look.facts)) != resources:
+            return replace(self.reach.look(again), facts=look.facts), again
+        return look, resources
 
-    def _plan(self, look: Look, facts: Facts) -> Plan:
-        resources = [one for one in declared(self.roles, self.host, facts) if one.when <= self.wishes.through]
+    def _plan(self, look: Look, resources: Sequence[Resource]) -> Plan:
+        resources = [one for one in resources if one.when <= self.wishes.through]
         named = {app.name for app in self.host.apps}
-        orphans = sorted(app.name for app in facts.apps if app.name not in named)
+        orphans = sorted(app.name for app in look.facts.apps if app.name not in named)
         return diff(self.host.name, resources, look.states, orphans=orphans, unfinished=look.unfinished)
 
     def _hold(self, plan: Plan) -> None:
