@@ -66,7 +66,8 @@ class Pathlike(Resource):
 
     @classmethod
     def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
-        listing, mark, hashes = output.partition(b"=\0")
+        # between two NULs, so that no name that ends in = looks like it
+        listing, mark, hashes = (b"\0" + output).partition(b"\0=\0")
         if not mark:
             raise LookError("the look at paths ended early")
         digests = {}
@@ -74,7 +75,7 @@ class Pathlike(Resource):
             digest, _, name = line.partition(b"  ")
             digests[name.decode(errors="surrogateescape")] = digest.decode()
         found: dict[str, State] = {}
-        fields = listing.split(b"\0")[:-1]
+        fields = listing[1:].split(b"\0") if listing else []
         for about, name in zip(fields[::2], fields[1::2], strict=True):
             state = cls._state(about.decode(errors="surrogateescape"))
             path = name.decode(errors="surrogateescape")

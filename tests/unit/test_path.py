@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deploy.errors import InputError, LookError
@@ -90,6 +90,7 @@ def test_output_that_ends_early_is_an_error(output: bytes):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names, names, names)
+@example("=", "0=", "d=")
 def test_any_name_is_told_as_it_is(tmp_path: Path, file: str, link: str, folder: str):
     with local.TemporaryDirectory(dir=tmp_path) as where:
         kinds = {f"f {file}"[:90]: "file", f"l {link}"[:90]: "link", f"d {folder}"[:90]: "directory"}
