@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Collection
@@ -35,6 +36,7 @@ FULL = Plan(cases=tuple(CASE), peers=tuple(PEER), rounds=7, budget=45, limit=240
 def main() -> int:
     """Parse, measure, write; the exit code."""
     plan, out = _parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = CHECKOUT / ".barehost" / "bench"
     os.environ["BAREHOST_STATE"] = str(work / "state")
     short = Path(tempfile.mkdtemp(prefix="bench."))

@@ -81,3 +81,34 @@ def test_a_template_is_compiled_once_however_many_hosts_ask(project: Path):
     rendered(project, "{{ v }}", v=1)
     assert environment(project).get_template("x.j2") is environment(project).get_template("x.j2")
     assert {render("x.j2", project, {"v": number})[0] for number in range(5)} == set("01234")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_later_run_finds_the_compiled_template_and_its_mistakes_where_they_are(project: Path, cache: Path):
+    text = "{{ a }}\n{{ nothing }}\n"
+    for _ in range(2):
+        with pytest.raises(InputError, match="line 2: 'nothing' is undefined"):
+            rendered(project, text, a=1)
+    assert len([one for one in cache.rglob("*") if one.is_file()]) == 1
+
+
+def test_an_edited_template_is_compiled_again(project: Path, cache: Path):
+    assert rendered(project, "one")[0] == "one"
+    assert rendered(project, "two")[0] == "two"
+
+
+def test_compiled_templates_that_somebody_else_may_write_are_not_run(project: Path, cache: Path):
+    (cache / "barehost").mkdir(parents=True)
+    (cache / "barehost").chmod(0o777)
+    assert rendered(project, "one")[0] == "one"
+    assert not [one for one in cache.rglob("*") if one.is_file()]
+
+
+def test_templates_render_where_nothing_can_be_cached(project: Path, cache: Path):
+    cache.write_text("a file, no folder")
+    assert rendered(project, "one")[0] == "one"
