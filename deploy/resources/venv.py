@@ -27,10 +27,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from packaging.markers import Marker
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.resources.archive import Member, sha256, stream
@@ -91,7 +87,7 @@ def read(
         reading.add(name, f"{name} of {source}")
         found = Requirements((name,), (), tuple(sorted(reading.texts.items())), tuple(reading.archives))
     named, hashed = _named(found)
-    missing = tuple(line for line in extra if canonicalize_name(Requirement(line).name) not in named)
+    missing = tuple(line for line in extra if _name(line) not in named)
     if missing and hashed:
         raise InputError(
             f"{source / name} pins hashes and does not name {', '.join(missing)}, which serves the site: "
@@ -290,10 +286,15 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
 def _named(requirements: Requirements) -> tuple[set[str], bool]:
     """Canonical names that are required directly, and whether hashes are pinned."""
     lines = [*requirements.lines, *(line for _, text in requirements.files for _, line in _logical(text))]
-    names = (re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line) for line in lines)
-    archives = {posixpath.basename(name).split("-")[0] for name, _, _ in requirements.archives}
-    found = {canonicalize_name(name) for name in (*(match[0] for match in names if match), *archives)}
-    return set(found), any("--hash" in line for line in lines)
+    archives = (posixpath.basename(name).split("-")[0] for name, _, _ in requirements.archives)
+    found = {_name(line) for line in (*lines, *archives)}
+    return found - {""}, any("--hash" in line for line in lines)
+
+
+def _name(line: str) -> str:
+    """The package that a line requires, spelled as all its spellings are compared; empty for an option."""
+    match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line)
+    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
 
 
 def _toml(file: Path) -> dict[str, Any]:
@@ -308,6 +309,8 @@ def _toml(file: Path) -> dict[str, Any]:
 
 def _of_project(file: Path) -> tuple[str, ...]:
     """What ``[project]`` depends on; the project itself is not installed, its code runs from the release."""
+    from packaging.requirements import InvalidRequirement, Requirement  # 12 ms that most runs do not need
+
     project = _toml(file).get("project")
     if not isinstance(project, dict) or "dependencies" in project.get("dynamic", ()):
         raise InputError(f"{file} does not list its dependencies under [project]: name a requirements file")
@@ -338,7 +341,11 @@ def _environment(python: str, machine: str) -> dict[str, str]:
 
 
 def _holds(marker: str | None, environment: Mapping[str, str]) -> bool:
-    return marker is None or Marker(marker).evaluate(dict(environment))
+    if marker is None:
+        return True
+    from packaging.markers import Marker
+
+    return Marker(marker).evaluate(dict(environment))
 
 
 def _pinned(file: Path, package: Mapping[str, Any], hashes: Iterable[str]) -> str:
