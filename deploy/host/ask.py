@@ -24,13 +24,18 @@ class Asked(http.client.HTTPConnection):
         if scheme == "https":
             context = ssl.create_default_context()
             context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE  # the question is who answers, not whether a browser would agree
+            context.verify_mode = ssl.CERT_NONE  # who answers, not whether a browser would agree
             self.sock = context.wrap_socket(self.sock, server_hostname=name)
 
 
 try:
     asked = Asked(name, timeout=10)
-    headers = {"Host": name, "User-Agent": "barehost-health", "X-Forwarded-Proto": scheme, "X-Real-IP": "127.0.0.1"}
+    headers = {
+        "Host": name,
+        "User-Agent": "barehost-health",
+        "X-Forwarded-Proto": scheme,
+        "X-Real-IP": "127.0.0.1",
+    }
     asked.request("GET", path, headers=headers)
     answer = asked.getresponse()
     answer.read()

@@ -98,7 +98,7 @@ STILL_SERVING = [
 
 ALONG = {
     "its folders belong to whom they should",  # the uploads folder, too
-    "no configuration is newer than what nginx has loaded",
+    "nginx has loaded what lies on the disk",
     "it needs no daemon reload",
     "nginx needs no daemon reload",
     "nginx can connect to its socket",  # not in the site's group
