@@ -95,7 +95,10 @@ def seen(counts: dict[str, Count]) -> set[str]:
 
 
 def tidy(host: StagingHost) -> None:
-    """One activation runs, is enabled and current; no session, lock, transaction, run or half-made folder is left."""
+    """One activation runs, is enabled and current; no session, lock, transaction, run or half-made folder is left.
+
+    An old instance whose requests are done may take its time to go.
+    """
     told = sh(host, TIDY)
     assert told.split("\n")[:-1] == ["units 1", "enabled 1", "current 1"], told
     assert leftovers(host) == ""
@@ -103,7 +106,10 @@ def tidy(host: StagingHost) -> None:
 
 TIDY = r"""
 current=$(readlink /srv/hello/current); n=${current##*/}
-echo "units $(systemctl list-units --plain --no-legend --all 'hello@*' | wc -l)"
+end=$(($(date +%s) + 10))
+units() { systemctl list-units --plain --no-legend --all 'hello@*' | wc -l; }
+while [ "$(units)" -gt 1 ] && [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done
+echo "units $(units)"
 echo "enabled $(ls /etc/systemd/system/multi-user.target.wants | grep -c '^hello@')"
 echo "current $(systemctl is-active "hello@$n" "$(ls /etc/systemd/system/multi-user.target.wants | grep '^hello@')" |
   uniq | grep -cx active)"

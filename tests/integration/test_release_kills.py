@@ -31,6 +31,13 @@ SEED = int(os.environ.get("BAREHOST_SEED", "3"))
 SITE = hello(build=["sleep 0.2; date > built"], migrate=["sleep 0.2"], keep=3)
 
 
+EVIDENCE = """
+date; tail -n 20 /var/log/nginx/hello.error.log; grep -v '"status":200' /var/log/nginx/hello.access.log | tail -n 20
+journalctl -n 60 --no-pager -o short-precise; grep gunicorn.sock /proc/net/unix
+"""
+"""What the host knows of a request that was lost."""
+
+
 @dataclass(frozen=True)
 class Moment:
     """When and what: after the event with this number of a run, and a share of the time to the next one."""
@@ -159,7 +166,7 @@ def test_a_release_may_end_at_any_moment(site: tuple[StagingHost, Project, Cours
         assert served >= before
         edit(project, f"# mended {moment.number}")
         done = ship(project)
-    assert lost == []
+    assert lost == [], sh(host, EVIDENCE)
     newest = serving(host)
     assert newest > served
     tidy(host)
