@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bench import hosts
@@ -74,14 +76,14 @@ def _one_of(name: str) -> Callable[[Job, int], Act]:
 def served(targets: Sequence[Target], number: int) -> None:
     """The site answers through Nginx, and so does a static file of it."""
     for host in targets:
-        assert b"version" in _get(host, "/"), f"{host.name} does not serve the site"
+        _until(host, b"version", "does not serve the site")
         assert len(_get(host, "/static/d7/0107.bin")) > 10_000, f"{host.name} does not serve its files"
 
 
 def released(targets: Sequence[Target], number: int) -> None:
     """The version of this run is what is served."""
     for host in targets:
-        assert f"version {number}".encode() in _get(host, "/"), f"{host.name} serves another version"
+        _until(host, f"version {number}".encode(), "serves another version")
 
 
 def configured(targets: Sequence[Target], number: int) -> None:
@@ -96,6 +98,17 @@ def arrived(targets: Sequence[Target], number: int) -> None:
     for host in targets:
         told = hosts.inside(host, "find /srv/assets -type f | wc -l")
         assert told.strip() == "2000", f"{host.name} has {told} files"
+
+
+def _until(host: Target, text: bytes, failure: str) -> None:
+    """Ask until the page has the text: a reload of Nginx is not over when the command is, and not all wait for it."""
+    deadline = time.monotonic() + SERVED_SECONDS
+    while True:
+        with suppress(OSError):
+            if text in _get(host, "/"):
+                return
+        assert time.monotonic() < deadline, f"{host.name} {failure}"
+        time.sleep(0.1)
 
 
 def _get(host: Target, path: str) -> bytes:
