@@ -18,12 +18,6 @@ from deploy.staging.machine import CACHE, digest, locked, replace, run
 SUITES = ("bullseye", "bookworm", "trixie")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "ca-certificates", "sudo", "iproute2")
 PYTHON = ("python3", "python3-venv", "python3-apt")
-PUBLIC = (
-    "deb http://deb.debian.org/debian {suite} main",
-    "deb http://deb.debian.org/debian {suite}-updates main",
-    "deb http://deb.debian.org/debian-security {suite}-security main",
-)
-"""Debian's own default, for a machine that names no Debian source."""
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 PIP_KEYS = (
     "index-url",
@@ -95,9 +89,9 @@ def _make(folder: Path, suite: str, packages: tuple[str, ...], site: dict[str, s
 
 
 def sources(suite: str) -> str:
-    """One-line apt sources for `suite`: this machine's own Debian mirrors, else Debian's default.
+    """One-line apt sources for `suite`: this machine's own Debian mirrors.
 
-    Only `main` of the release, its updates and its security suite; third-party sources stay out.
+    Raises StagingError where it names none. Only `main` of the release, its updates and its security suite; third-party sources stay out.
     """
     found: list[str] = []
     for path in _source_files():
@@ -113,7 +107,10 @@ def sources(suite: str) -> str:
         if (match := own.fullmatch(name)) and "main" in components:
             lines.append(f"deb {uri} {suite}{match[1] or ''} main")
     if not any(line.split()[2] == suite for line in lines):
-        lines = [line.format(suite=suite) for line in PUBLIC]
+        raise StagingError(
+            f"this machine's apt names no Debian source from which {suite} could come; "
+            "add one to /etc/apt/sources.list.d, or point the inventory at any host you can reach by SSH"
+        )
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
 

@@ -96,9 +96,9 @@ DIFFS = (
 APT = """Reading package lists...
 The following NEW packages will be installed:
 0 upgraded, 3 newly installed, 0 to remove and 0 not upgraded.
-Get:1 http://deb.debian.org/debian bookworm/main amd64 nginx-common all 1.22.1-9 [112 kB]
-Get:2 http://deb.debian.org/debian bookworm/main amd64 nginx amd64 1.22.1-9 [527 kB]
-Get:3 http://deb.debian.org/debian bookworm/main amd64 python3-venv amd64 3.11.2-1+b1 [1200 B]
+Get:1 http://mirror.example.com/debian bookworm/main amd64 nginx-common all 1.22.1-9 [112 kB]
+Get:2 http://mirror.example.com/debian bookworm/main amd64 nginx amd64 1.22.1-9 [527 kB]
+Get:3 http://mirror.example.com/debian bookworm/main amd64 python3-venv amd64 3.11.2-1+b1 [1200 B]
 Fetched 640 kB in 0s (8,121 kB/s)
 Selecting previously unselected package nginx-common.
 Unpacking nginx-common (1.22.1-9) ...

@@ -599,10 +599,10 @@ def test_no_sum_of_seconds_reads_as_sixty() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("Get:12 http://deb.debian.org/debian bookworm/main amd64 nginx amd64 1.22.1-9 [527 kB]", "fetching nginx"),
-        ("Get:1 http://deb.debian.org/debian bookworm/main amd64 Packages [8.8 MB]", "reading index 1"),
-        ("Get:1 http://deb.debian.org/debian bookworm InRelease [151 kB]", "reading index 1"),
-        ("Hit:3 http://deb.debian.org/debian bookworm InRelease", "reading index 3"),
+        ("Get:12 http://mirror.example.com/debian bookworm/main amd64 nginx amd64 1.22.1-9 [527 kB]", "fetching nginx"),
+        ("Get:1 http://mirror.example.com/debian bookworm/main amd64 Packages [8.8 MB]", "reading index 1"),
+        ("Get:1 http://mirror.example.com/debian bookworm InRelease [151 kB]", "reading index 1"),
+        ("Hit:3 http://mirror.example.com/debian bookworm InRelease", "reading index 3"),
         ("Fetched 12.3 MB in 2s (6,150 kB/s)", "fetched 12.3 MB"),
         ("Unpacking libssl3:amd64 (3.0.15) over (3.0.14) ...", "unpacking libssl3"),
         ("Setting up nginx (1.22.1-9) ...", "setting up nginx"),
