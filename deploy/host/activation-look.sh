@@ -41,7 +41,8 @@ look() {
     [ -L "$link" ] || continue
     unit=${link##*/}; [ "$unit" = "$1@$n.service" ] || stray="$stray $unit"
   done
-  for unit in $(units "$1" --state=active,activating,failed); do
+  running=$(units "$1" --state=active,activating,failed) || return
+  for unit in $running; do
     [ "$unit" = "$1@$n.service" ] && continue
     case " $stray " in *" $unit "*) ;; *) stray="$stray $unit" ;; esac
   done

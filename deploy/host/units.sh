@@ -1,6 +1,5 @@
 # units APP OPTION: a site's instances that systemd has loaded.
 units() {
-  systemctl list-units --plain --no-legend --no-pager "$2" "$1@*.service" | while read -r name rest; do
-    echo "$name"
-  done
+  loaded=$(systemctl list-units --plain --no-legend --no-pager "$2" "$1@*.service") || return
+  printf '%s\n' "$loaded" | while read -r name rest; do echo "$name"; done
 }

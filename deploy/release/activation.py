@@ -195,7 +195,7 @@ def _state(lines: Sequence[str]) -> State | None:
     }
 
 
-_LOOK = program("activation-look")
+_LOOK = UNITS + program("activation-look")
 
 _PRELUDE = program("activation")
 

@@ -110,6 +110,7 @@ end=$(($(date +%s) + 10))
 units() { systemctl list-units --plain --no-legend --all 'hello@*' | wc -l; }
 while [ "$(units)" -gt 1 ] && [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done
 echo "units $(units)"
+[ "$(units)" -le 1 ] || systemctl list-units --plain --no-legend --all 'hello@*'
 echo "enabled $(ls /etc/systemd/system/multi-user.target.wants | grep -c '^hello@')"
 echo "current $(systemctl is-active "hello@$n" "$(ls /etc/systemd/system/multi-user.target.wants | grep '^hello@')" |
   uniq | grep -cx active)"

@@ -89,6 +89,20 @@ def test_a_release_is_proven_counted_and_said_so(served: Served, clone: Clone, p
     assert "done" in history.out
 
 
+def test_an_instance_that_nobody_wants_is_seen_and_stopped(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    sh(host, "cp -a /srv/hello/$(readlink /srv/hello/current) /srv/hello/activations/99")
+    sh(host, "systemctl start hello@99")
+    assert "hello@99.service" in project.run("plan").out
+    with quick(host):
+        project.provision()
+    tidy(host)
+    project.settled()
+
+
 def test_nothing_to_go_back_to_is_an_error(served: Served, clone: Clone, project: Project) -> None:
     host = clone(served("bookworm"))
     project.serve(host)
