@@ -22,6 +22,8 @@ from bench.hosts import Traffic
 from deploy import staging
 
 MEASURE = Path(__file__).with_name("measure.py")
+GLANCE, CALM, PATIENCE = 0.5, 0.15, 15.0
+"""A run begins when the processors were idle but for this share for this many seconds, or after so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Sample:
     """One run. wall, cpu: seconds. memory: MiB, None where it was not watched. late: ended at the limit.
 
     watched: its memory was sampled and the traffic counted; such a run warms caches, and its times count only
-    where there is no other.
+    where there is no other. busy: what others took of the processors just before it, from 0 to 1.
     """
 
     case: str
@@ -51,6 +53,7 @@ class Sample:
     traffic: Traffic | None = None
     late: bool = False
     watched: bool = False
+    busy: float = 0.0
     failure: str = ""
 
 
@@ -171,6 +174,7 @@ class Series:
         number = next(self.numbers)
         run = self._command(peer, targets, case.act(self.place.job, number))
         before = hosts.traffic(targets) if watched else Traffic()
+        busy = _quiet()
         told, output = self._measure(run, watched=watched, limit=limit)
         sample = Sample(
             case.name,
@@ -181,6 +185,7 @@ class Series:
             hosts.traffic(targets) - before if watched else None,
             bool(told["late"]),
             watched,
+            busy,
         )
         if sample.late:
             return sample
@@ -213,6 +218,29 @@ class Series:
                 raise RuntimeError(f"{run.argv[0]}: {printed.read_text(errors='replace')[-1000:]}")
             told: dict[str, float] = json.loads(result.read_text())
             return told, printed.read_text(errors="replace")
+
+
+def _quiet() -> float:
+    """Wait until the machine does nothing else, for a while; how busy it still was at the end."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        busy = _busy()
+        if busy <= CALM or time.monotonic() > deadline:
+            return busy
+
+
+def _busy() -> float:
+    """The share of the processors' time that was used, in :data:`GLANCE` seconds."""
+
+    def used() -> tuple[int, int]:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        idle = ticks[3] + ticks[4]
+        return sum(ticks) - idle, sum(ticks)
+
+    before = used()
+    time.sleep(GLANCE)
+    after = used()
+    return round((after[0] - before[0]) / max(after[1] - before[1], 1), 2)
 
 
 def _clean() -> dict[str, str]:

@@ -18,7 +18,7 @@ from statistics import median
 from bench import picture
 from bench.cases import CASE
 from bench.contenders import PEER
-from bench.series import Sample
+from bench.series import CALM, Sample
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ Show = Callable[[Cell, Cell | None], str]
 def _text(results: Results, image: str) -> Iterator[str]:
     yield f"# Measured {results.machine['date']}\n"
     yield ", ".join(f"{name} {value}" for name, value in results.machine.items() if name != "date") + "\n"
+    yield _disturbed(results.samples) + "\n"
     yield f"![medians and ranges]({image})\n"
     yield "## Seconds of the whole process: median (range, runs)\n"
     yield from _table(results, _wall)
@@ -156,6 +157,15 @@ def _text(results: Results, image: str) -> Iterator[str]:
         if any(name == peer.name for _, name in results.cells)
     )
     yield "".join(f"\nfailed: {one}\n" for one in results.failed)
+
+
+def _disturbed(samples: Sequence[Sample]) -> str:
+    busy = sum(one.busy > CALM for one in samples)
+    if not busy:
+        return "The machine did nothing else."
+    return (
+        f"Of {len(samples)} runs {busy} began while the machine was busy with something else: measure again."
+    )
 
 
 def _table(results: Results, show: Show) -> Iterator[str]:
