@@ -91,7 +91,9 @@ def completed(app: App, state: Path) -> None:
 
 
 def _begun(app: App, state: Path) -> Path:
-    return state / "begun" / f"{app.name}.json"
+    """One file a site; two projects that share a state folder may have a site of one name."""
+    place = hashlib.sha256(f"{app.project}\0{app.source}\0{app.ref}".encode()).hexdigest()[:12]
+    return state / "begun" / f"{app.name}-{place}.json"
 
 
 def whoami() -> str:

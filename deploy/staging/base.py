@@ -91,7 +91,8 @@ def _make(folder: Path, suite: str, packages: tuple[str, ...], site: dict[str, s
 def sources(suite: str) -> str:
     """One-line apt sources for `suite`: this machine's own Debian mirrors.
 
-    Raises StagingError where it names none. Only `main` of the release, its updates and its security suite; third-party sources stay out.
+    Only `main` of the release, its updates and its security suite; third-party sources stay out. Raises
+    StagingError where the machine names none.
     """
     found: list[str] = []
     for path in _source_files():

@@ -67,6 +67,10 @@ class Run:
         return self.out + self.err
 
 
+OF_HOSTS = ("provision", "plan", "release", "rollback", "restart", "releases", "history", "status", "verify")
+"""Tasks that are about all hosts of the inventory where none is named."""
+
+
 @dataclass
 class Project:
     """A folder with an inventory, as a user has one; commands run in it, each in a process of its own.
@@ -125,7 +129,7 @@ class Project:
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """A command that runs while the test goes on."""
-        if words[0] in ("provision", "plan") and "--host" not in words:
+        if words[0] in OF_HOSTS and "--host" not in words and self.hosts:
             words = (*words, "--host", ",".join(self.hosts))
         return subprocess.Popen(
             [str(INVOKE), *words],
