@@ -20,6 +20,11 @@ refused() { # an instance that never had a request of a visitor: nothing to wait
   systemctl reset-failed "$unit" 2>/dev/null
   rm -rf "$here"
 }
-journal() { # what the instance itself said last, without what every traceback at import has
-  journalctl "_SYSTEMD_UNIT=$unit" -n 80 --no-pager -o cat | grep -v '^  File "<frozen importlib\|\] \[INFO\] '
+journal() { # what the instance itself said last, without what every traceback at import or every halt of Gunicorn has
+  journalctl "_SYSTEMD_UNIT=$unit" -n 120 --no-pager -o cat | grep -v '^  File "<frozen importlib\|\] \[INFO\] ' | awk '
+    /^Traceback \(most recent call last\):/ { held = $0; next }
+    held == "" { print; next }
+    { held = held "\n" $0 }
+    /^[^ \t]/ { if ($0 !~ /HaltServer/) print held; held = "" }
+    END { if (held != "") print held }'
 }
