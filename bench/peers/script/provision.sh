@@ -1,5 +1,6 @@
 #!/bin/sh
 # The job by hand: ssh over one ControlMaster a host, and rsync. Three sessions a host, hosts side by side.
+# rsync compares times to the nanosecond (-@-1): two renderings of one length within a second are two files.
 #   provision.sh SSH_CONFIG SITE HOST...      MAX_BODY: Nginx's client_max_body_size
 #   UV: a uv binary to build the venv with instead of pip       RELEASE=1: ship the code and restart, no more
 set -eu
@@ -15,7 +16,7 @@ cp "$here/files/shop.service" "$work/files/"
 
 provision() {
     [ -n "${RELEASE-}" ] || $remote "$1" sh -s < "$here/script/packages.sh"
-    sent=$(rsync -ai --delete --exclude=__pycache__ -e "$remote" "$site" "$work/files" ${UV:+"$UV"} "$1:/srv/shop/")
+    sent=$(rsync -ai -@-1 --delete --exclude=__pycache__ -e "$remote" "$site" "$work/files" ${UV:+"$UV"} "$1:/srv/shop/")
     case $sent in *".py"*) code=changed ;; *) code= ;; esac
     $remote "$1" sh -s -- "${code:-same}" "${UV:+uv}" < "$here/script/services.sh"
     $remote -O exit "$1" 2>/dev/null
