@@ -8,6 +8,7 @@ config=$1 site=$2; shift 2
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d /tmp/peer.XXXXXX)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 143' HUP INT TERM
 remote="ssh -F $config -o ControlMaster=auto -o ControlPersist=60 -o ControlPath=$work/%C"
 
 mkdir "$work/files"
