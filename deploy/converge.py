@@ -12,7 +12,7 @@ from deploy.errors import ApplyError, BarehostError, DriftError, InputError, Loc
 from deploy.events import Diff, Emit, Failure, Looking, Note, Planned, Report
 from deploy.facts import Facts
 from deploy.inventory import Host
-from deploy.look import Look
+from deploy.look import Look, Room
 from deploy.plan import Plan, diff
 from deploy.remote import Outcome, Reach
 from deploy.resource import Change, Deferred, Phase, Resource, Upload
@@ -138,10 +138,17 @@ class _Run:
             return False
         if self.passes - (self.undone is not None) > PASSES:
             raise UnsettledError(f"{self.host.name}: {_unsettled(plan.changes[0])}")
-        if problem := room(plan, look):
-            raise ApplyError(f"{self.host.name}: {problem}")
+        self._make_sure_of_room(plan)
         self._apply(plan)
         return False
+
+    def _make_sure_of_room(self, plan: Plan) -> None:
+        """One more question, where something large is sent or something is started beside what runs."""
+        through = [change for change in plan.changes if change.resource.when <= self.wishes.through]
+        beside = [script for change in through if (script := change.resource.beside(change))]
+        sent = sending(through)
+        if (beside or sent) and (problem := shortage(self.reach.room(beside), sent)):
+            raise ApplyError(f"{self.host.name}: {problem}")
 
     def _undo(self, plan: Plan, unfinished: str) -> None:
         """Have a run that was cut short taken back, and nothing else: what was seen is not what stands then."""
@@ -297,33 +304,31 @@ def _named(host: Host, error: BarehostError) -> str:
     return told if told.startswith(f"{host.name}:") else f"{host.name}: {told}"
 
 
-def room(plan: Plan, look: Look) -> str | None:
-    """Why the host has no room for the plan, as a sentence; None when it has, or when it did not say.
-
-    Memory: a second instance of a site needs what the one that serves uses. Disk: what is sent, unpacked, with
-    as much again for copies, and :data:`SPARE` beside it.
-    """
-    memory = sum(
-        int((change.actual or {}).get("memory") or 0)
-        for change in plan.changes
-        if change.resource.when == Phase.SWITCH
-        and set(change.keys) - {"active", "enabled", "proven", "left over"}
-    )
-    if look.memory is not None and memory > look.memory:
-        return (
-            f"a new instance beside the old one needs about {memory >> 20} MiB of memory and "
-            f"{look.memory >> 20} MiB are available; nothing was changed: free some, or use fewer workers"
-        )
-    sent = sum(
+def sending(changes: Sequence[Change]) -> int:
+    """Bytes that the builds among these changes bring to the host, unpacked."""
+    return sum(
         step.size
-        for change in plan.changes
+        for change in changes
         if change.resource.when == Phase.BUILD
         for step in type(change.resource).steps([change])
         if isinstance(step, Upload)
     )
-    if sent and look.disk is not None and 2 * sent + SPARE > look.disk:
+
+
+def shortage(room: Room, sent: int) -> str | None:
+    """Why the host has no room, as a sentence; None when it has, or when it did not say.
+
+    Memory: a second instance of a site needs what the one that serves uses. Disk: what is sent, unpacked, with
+    as much again for copies, and :data:`SPARE` beside it.
+    """
+    if room.memory is not None and room.beside > room.memory:
         return (
-            f"the plan needs about {2 * sent + SPARE >> 20} MiB of disk below /srv and {look.disk >> 20} MiB are "
+            f"a new instance beside the old one needs about {room.beside >> 20} MiB of memory and "
+            f"{room.memory >> 20} MiB are available; nothing was changed: free some, or use fewer workers"
+        )
+    if sent and room.disk is not None and 2 * sent + SPARE > room.disk:
+        return (
+            f"the plan needs about {2 * sent + SPARE >> 20} MiB of disk below /srv and {room.disk >> 20} MiB are "
             "free; nothing was changed: free some, or keep fewer releases"
         )
     return None

@@ -14,7 +14,8 @@ from typing import Any, Self
 from deploy.app import App, check_name
 from deploy.connection import DEFAULT_ROLES, SECRET_VARS, Connection, connection, jump, ssh_options
 from deploy.document import Map, Mark, describe, nearest, path_from, read, shown
-from deploy.errors import HostError, InputError
+from deploy.endpoint import Endpoint
+from deploy.errors import InputError
 from deploy.layout import (
     expanded,
     folder_of,
@@ -30,53 +31,24 @@ from deploy.variables import Scope
 
 
 @dataclass(frozen=True)
-class Host:
-    """One host as the inventory describes it: a value, picklable, that holds no connection.
+class Host(Endpoint):
+    """One host as the inventory describes it: an endpoint and what it should be; holds no connection.
 
-    address: what to connect to; None: a staging host that is not up, see :meth:`endpoint`.
-    port, user: None lets ssh_config decide, then 22 and the current user.
-    key: the private key; None: the agent and ssh_config.
-    sudo: become root with sudo unless logged in as root already.
-    sudo_password: None: sudo asks for none.
-    jump: hosts to jump through in the order they are visited, as [user@]host[:port]; () is a direct connection,
-        None lets ssh_config decide.
-    known_hosts: the file of pinned host keys; None: the project's and the user's.
     groups: every group it is in but ``all``, the most general first.
     vars: its variables, the connection's and ``apps`` included only as far as they hold no secret.
     roles: names of roles, in the order they are evaluated.
-    project: the folder that relative paths start from, and where the user's roles/ and templates/ lie.
-    connect_timeout: seconds.
     migrates: whether the once-a-release migrations of its sites run here; said by a run: one host of a fleet.
     purge: whether sites with ``state: absent`` lose their shared data too; said by a run, never by the inventory.
     releases: the deploy.source.Release each site gets where it has none, put there by a run; not by the inventory.
     """
 
-    name: str
-    address: str | None = None
-    port: int | None = None
-    user: str | None = None
-    key: Path | None = None
-    sudo: bool = True
-    sudo_password: Secret | None = None
-    jump: tuple[str, ...] | None = None
-    known_hosts: Path | None = None
     groups: tuple[str, ...] = ()
     vars: Mapping[str, Any] = field(default_factory=Frozen, repr=False)
     apps: tuple[App, ...] = ()
     roles: tuple[str, ...] = DEFAULT_ROLES
-    project: Path = Path()
-    connect_timeout: int = 10
     releases: Mapping[str, Any] = field(default_factory=Frozen, compare=False)
     purge: bool = False
     migrates: bool = True
-
-    def endpoint(self) -> str:
-        """The address to connect to; a HostError when it is a staging host that is not up."""
-        if self.address is None:
-            raise HostError(
-                f"{self.name} is a staging host that is not up: run invoke staging.up {self.name}"
-            )
-        return self.address
 
     def app(self, name: str) -> App:
         """The site of that name; an InputError names the nearest when there is none."""

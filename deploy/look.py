@@ -19,7 +19,6 @@ class Look:
     unfinished: when the files transaction was opened that a killed run left behind (UTC), or None.
     running: the folder of the apply that runs on the host right now, or None; holder: who started it.
     busy: who holds the host for a longer run, since when; None when nobody does, or this session itself.
-    memory: bytes a new process may use without pushing out others. disk: bytes free below /srv.
     """
 
     facts: Facts
@@ -28,8 +27,6 @@ class Look:
     running: str | None = None
     holder: str | None = None
     busy: str | None = None
-    memory: int | None = None
-    disk: int | None = None
 
 
 _STATUS = Script(r"""
@@ -44,12 +41,15 @@ else
     [ -e "$left" ] && printf 'unfinished %s\n' "$(date -u -r "$left" '+%Y-%m-%d %H:%M:%S')" && break
   done
 fi
-while read -r key value unit; do
-  [ "$key" = MemAvailable: ] && printf 'memory %s\n' "$value" && break
-done < /proc/meminfo
-printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
 :
 """)
+
+_ROOM = r"""
+while read -r key value unit; do
+  [ "$key" = MemAvailable: ] && printf 'memory %s\n' "$((value * 1024))" && break
+done < /proc/meminfo
+printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
+"""
 
 
 def script(resources: Sequence[Resource], nonce: str) -> Script:
@@ -108,9 +108,37 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
         running=status.get("running"),
         holder=status.get("holder"),
         busy=status.get("busy"),
-        memory=int(status["memory"]) * 1024 if "memory" in status else None,
-        disk=int(status["disk"]) if "disk" in status else None,
     )
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a host has left, in bytes; None: it did not say.
+
+    memory: what new processes may use without pushing out others. disk: what is free below /srv.
+    beside: the memory of what goes on running beside what a plan starts.
+    """
+
+    memory: int | None = None
+    disk: int | None = None
+    beside: int = 0
+
+
+def room_script(beside: Sequence[Script]) -> Script:
+    """Asks for a host's :class:`Room`. beside: each prints the bytes that one service holds, or nothing.
+
+    Not part of a look: no look would be like the one before it, and few plans need to know.
+    """
+    asked = (sh("printf 'beside %s\\n' \"$( @{question}\n)\"", question=one) for one in beside)
+    return join([Script(_ROOM), *asked, Script(":")])
+
+
+def parse_room(output: bytes) -> Room:
+    """What the host answered to :func:`room_script`."""
+    told = [line.split(" ", 1) for line in output.decode(errors="replace").splitlines()]
+    numbers = [(pair[0], int(pair[1])) for pair in told if len(pair) == 2 and pair[1].isdigit()]
+    left = dict(numbers)
+    return Room(left.get("memory"), left.get("disk"), sum(value for key, value in numbers if key == "beside"))
 
 
 _NAMES = {"path": "paths", "unit": "systemd units", "package": "packages", "tree": "trees", "venv": "venvs"}

@@ -13,10 +13,10 @@ from deploy import look
 from deploy.apply import Numbered, Program, compile_plan
 from deploy.errors import ApplyError, LockedError
 from deploy.events import Emit, Note, Sending, StepFinished, StepOutput, StepStarted
-from deploy.look import Look
+from deploy.look import Look, Room
 from deploy.plan import Plan
 from deploy.resource import Phase, Resource
-from deploy.shell import sh
+from deploy.shell import Script, sh
 from deploy.transport import Reply, Session
 from deploy.transport.session import each
 
@@ -53,6 +53,7 @@ class Reach(Protocol):
     def received(self) -> int: ...
 
     def look(self, resources: Sequence[Resource]) -> Look: ...
+    def room(self, beside: Sequence[Script]) -> Room: ...
     def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome: ...
     def attach(self, run: str, emit: Emit) -> Outcome: ...
     def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]: ...
@@ -85,6 +86,10 @@ class Remote:
         nonce = secrets.token_hex(8)
         reply = self.session.run(look.script(resources, nonce), timeout=LOOK_SECONDS)
         return look.parse(resources, nonce, reply.stdout)
+
+    def room(self, beside: Sequence[Script]) -> Room:
+        """What the host has left of memory and disk; see :func:`deploy.look.room_script`."""
+        return look.parse_room(self.session.run(look.room_script(beside), timeout=LOOK_SECONDS).stdout)
 
     def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
         """Send the plan as one program, start it as a unit of its own, and follow it to its end."""

@@ -183,6 +183,10 @@ class Resource(ABC):
         """The bytes a unified diff is made of; None when there is nothing to show (or it is secret)."""
         return None
 
+    def beside(self, change: Change) -> Script | None:
+        """Prints the bytes of memory of what goes on running beside what the change starts; None: nothing does."""
+        return None
+
     def failed(self) -> Script | None:
         """What the host does when an apply that was to bring this about fails, wherever; None: nothing."""
         return None

@@ -19,7 +19,8 @@ from deploy.fleet import WORKERS
 from deploy.inventory import Host
 from deploy.look import Look
 from deploy.release import Activation
-from deploy.release.shared import RECORDS, UNITS, program
+from deploy.release.activation import MEMORY
+from deploy.release.shared import RECORDS, program
 from deploy.report import words
 from deploy.resource import State
 from deploy.shell import KEY, Script, Secret, join, sh
@@ -125,7 +126,7 @@ def script(host: Host, nonce: str) -> Script:
     """A look at no resource, for the facts, and then what systemd and the records say of every site there."""
     names = [app.name for app in host.apps]
     sites = sh(
-        UNITS + program("activation-look") + program("status") + "sites @{names}\n",
+        program("activation-look") + MEMORY + program("status") + "sites @{names}\n",
         key=KEY,
         records=RECORDS,
         nonce=nonce,
@@ -167,7 +168,7 @@ def _standing(
     said = [_ACTIVE.get(str(state["active"]), str(state["active"])), *_troubles(state, told)]
     said += _left_over(aside)
     said += {None: ["not in the inventory"], "absent": ["absent in the inventory"]}.get(wanted, [])
-    memory = str(state["memory"])
+    memory = told.get("memory")
     return Standing(
         host=host,
         site=site,

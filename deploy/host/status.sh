@@ -2,6 +2,7 @@
 about() { # app: key=value lines with what an activation's own state does not say
   printf 'site=%s\nnginx=%s\n' "$1" "$nginx"
   n=$(readlink "/srv/$1/current") || return 0
+  printf 'memory=%s\n' "$(memory "$1")"
   n=${n##*/}; here=/srv/$1/activations/$n; unit=/etc/systemd/system/$1@.service
   shown=$(systemctl show --timestamp=us+utc -p NeedDaemonReload,ExecMainStartTimestamp -- "$1@$n.service") || return
   printf '%s\n' "$shown"

@@ -82,6 +82,12 @@ class Activation(Resource):
             "left over": "",
         }
 
+    def beside(self, change: Change) -> Script | None:
+        """The instance that serves, which goes on while the new one starts."""
+        if change.actual is None or set(change.keys) <= MENDED:
+            return None
+        return sh(MEMORY + "memory @{app}\n", app=self.app)
+
     @property
     def _www(self) -> str:
         return "\n".join(f"{url} -> {folder}" for url, folder in sorted(self.www))
@@ -186,7 +192,6 @@ def _state(lines: Sequence[str]) -> State | None:
         "configuration": told.get("config", ""),
         "static folders": "\n".join(sorted(www)),
         "renewed": told.get("renewed", ""),
-        "memory": told.get("memory", ""),
         "unit": told.get("unit", ""),
         "active": told.get("active", ""),
         "enabled": told.get("enabled") == "enabled",
@@ -195,7 +200,9 @@ def _state(lines: Sequence[str]) -> State | None:
     }
 
 
-_LOOK = UNITS + program("activation-look")
+_LOOK = program("activation-look")
+
+MEMORY = program("activation-memory")
 
 _PRELUDE = program("activation")
 

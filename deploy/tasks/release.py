@@ -220,9 +220,13 @@ def _held(hosts: Sequence[Host], site: str) -> dict[str, dict[str, list[Held]]]:
     from deploy.release import listing
     from deploy.transport import Session
 
+    names = {one.name: [app.name for app in one.apps if not site or app.name == site] for one in hosts}
+
     def question(session: Session) -> dict[str, list[Held]]:
-        names = [app.name for app in session.host.apps if not site or app.name == site]
-        return {name: listing.parse(session.run(listing.script(name), timeout=60).stdout) for name in names}
+        return {
+            name: listing.parse(session.run(listing.script(name), timeout=60).stdout)
+            for name in names[session.host.name]
+        }
 
     found: dict[str, dict[str, list[Held]]] = {}
     answers: Sequence[Mapping[str, list[Held]] | BarehostError] = fleet.ask(

@@ -20,12 +20,12 @@ from deploy.transport.hostkeys import HostKey
 from deploy.transport.session import Reply, Session
 
 if TYPE_CHECKING:
-    from deploy.inventory import Host
+    from deploy.endpoint import Endpoint
 
 __all__ = ["HostKey", "Reply", "Session", "connect", "interact", "scan", "standing", "trust"]
 
 
-def connect(host: Host, *, password: Callable[[str], Secret] | None = None) -> Session:
+def connect(host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Session:
     """Log in and become root: a session, to be used in a ``with`` statement.
 
     password: asked for sudo's password when sudo wants one and the inventory has none, with a sentence to
@@ -52,7 +52,7 @@ def connect(host: Host, *, password: Callable[[str], Secret] | None = None) -> S
         raise
 
 
-def interact(host: Host, script: Script) -> int:
+def interact(host: Endpoint, script: Script) -> int:
     """Run ``script`` as root on a terminal of the host that is this process's own; its exit code.
 
     Raises HostError as :func:`connect` does.
@@ -62,7 +62,7 @@ def interact(host: Host, script: Script) -> int:
     return on_terminal(host, script)
 
 
-def scan(host: Host) -> list[HostKey]:
+def scan(host: Endpoint) -> list[HostKey]:
     """The host's keys, fetched without trusting any: for a person to compare their fingerprints.
 
     When a jump host on the way is not trusted yet, its keys come instead: trust them, then scan again.
@@ -73,14 +73,14 @@ def scan(host: Host) -> list[HostKey]:
     return fetch(host.name, route.route(host, route.lookup()))
 
 
-def standing(host: Host, key: HostKey) -> str:
+def standing(host: Endpoint, key: HostKey) -> str:
     """What the known_hosts files say of a key: ``trusted``, ``unknown``, ``changed`` or ``revoked``."""
     hops = route.route(host, route.lookup())
     files = next((hop.known_hosts for hop in hops if hop.pin == key.name), hops[-1].known_hosts)
     return hostkeys.standing(hostkeys.read(files), key)
 
 
-def trust(host: Host, keys: Sequence[HostKey], *, replace: bool = False) -> list[HostKey]:
+def trust(host: Endpoint, keys: Sequence[HostKey], *, replace: bool = False) -> list[HostKey]:
     """Pin keys in the project's known_hosts file; those that were new to it.
 
     A key that differs from a pinned one is a HostError unless ``replace``.

@@ -20,7 +20,7 @@ from deploy.transport.link import Link
 from deploy.transport.session import Reply
 
 if TYPE_CHECKING:
-    from deploy.inventory import Host
+    from deploy.endpoint import Endpoint
 
 BLOCK = 32 << 10
 """Bytes given to the channel at once: one packet of OpenSSH; what is longer is copied again for each packet."""
@@ -41,7 +41,7 @@ Password = Callable[[], Secret | None]
 class LoopSession:
     """A session over deploy/host/loop.sh; see :class:`deploy.transport.session.Session` for what it promises."""
 
-    def __init__(self, host: Host, user: str, link: Link, password: Password) -> None:
+    def __init__(self, host: Endpoint, user: str, link: Link, password: Password) -> None:
         self.host = host
         self.round_trips = self.sent = self.received = 0
         self._user, self._link = user, link

@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from deploy.transport.session import Reply
 
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 @cache
 def loop() -> str:
     """The program of the far side as one line, see deploy/host/loop.sh."""
-    return one_line(resources.files("deploy").joinpath("host/loop.sh").read_text())
+    return one_line((Path(__file__).parents[1] / "host/loop.sh").read_text())
 
 
 def one_line(program: str) -> str:

@@ -16,7 +16,7 @@ from deploy.errors import HostError
 from deploy.transport.hostkeys import pin_name, pins
 
 if TYPE_CHECKING:
-    from deploy.inventory import Host
+    from deploy.endpoint import Endpoint
 
 Lookup = Callable[[str], Mapping[str, Any]]
 """ssh_config's answer for one name, keys in lower case, as paramiko's ``SSHConfig.lookup`` gives it."""
@@ -53,7 +53,7 @@ class Hop:
         return f"{self.user}@{self.address}" + (f":{self.port}" if self.port != 22 else "")
 
 
-def route(host: Host, lookup: Lookup) -> tuple[Hop, ...]:
+def route(host: Endpoint, lookup: Lookup) -> tuple[Hop, ...]:
     """The hops to a host, the nearest first. What the inventory says wins over ssh_config.
 
     Raises HostError when jump hosts go in a circle, a jump host is no [user@]host[:port], or a staging host is not up.
@@ -117,7 +117,7 @@ def expand(text: str, folder: Path, depth: int = 0) -> str:
 
 
 def _before(
-    host: Host, jump: Sequence[str], lookup: Lookup, files: tuple[Path, ...], depth: int
+    host: Endpoint, jump: Sequence[str], lookup: Lookup, files: tuple[Path, ...], depth: int
 ) -> tuple[Hop, ...]:
     """The jump hosts; the nearest may have jump hosts of its own in ssh_config."""
     hops: list[Hop] = []
@@ -137,7 +137,7 @@ def _before(
 
 
 def _hop(
-    host: Host,
+    host: Endpoint,
     config: Mapping[str, Any],
     *,
     port: int | None,

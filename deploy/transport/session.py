@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from deploy.shell import Script
 
 if TYPE_CHECKING:
-    from deploy.inventory import Host
+    from deploy.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Session(Protocol):
     sent, received: payload bytes, as they travelled (after compression).
     """
 
-    host: Host
+    host: Endpoint
     round_trips: int
     sent: int
     received: int

@@ -20,12 +20,12 @@ from deploy.transport.link import open_link
 if TYPE_CHECKING:
     from paramiko import Channel
 
-    from deploy.inventory import Host
+    from deploy.endpoint import Endpoint
 
 _BLOCK = 1 << 15
 
 
-def interact(host: Host, script: Script) -> int:
+def interact(host: Endpoint, script: Script) -> int:
     """Run ``script`` as root on a terminal of the host until it ends; its exit code.
 
     sudo, where it wants a password, asks for it on that terminal itself. Raises HostError as connect does.

@@ -9,7 +9,7 @@ from typing import ClassVar
 from deploy.apply import Numbered
 from deploy.events import Emit, StepFinished, StepOutput, StepStarted
 from deploy.facts import Facts
-from deploy.look import Look
+from deploy.look import Look, Room
 from deploy.plan import Plan
 from deploy.remote import Outcome
 from deploy.resource import Change, Deferred, Phase, Resource, State, Step
@@ -94,6 +94,10 @@ class FakeHost:
             running=running,
             holder="ada@desk provision" if running else None,
         )
+
+    def room(self, beside: Sequence[Script]) -> Room:
+        self._asked("room")
+        return Room()
 
     def attach(self, run: str, emit: Emit) -> Outcome:
         self._asked(f"attach {run}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from deploy import look
 from deploy.errors import LookError
+from deploy.look import Room, parse_room, room_script
 from deploy.resource import Deferred
 from deploy.resources.path import File, Link
-from deploy.shell import Script
+from deploy.shell import Script, sh
 from tests.unit import local
 
 NONCE = "cafe"
@@ -101,3 +103,19 @@ def test_any_bytes_within_a_section_stay_in_it(noise: bytes):
 
     told = look.parse([Any("a")], NONCE, answer() + noise + b"\n\x1ecafe thing 0\n")
     assert told.states["thing:a"] == {"bytes": noise.hex()}
+
+
+def test_room_is_asked_for_alone_and_services_beside_are_added_up() -> None:
+    said = subprocess.run(
+        ["sh", "-c", room_script([sh("echo 1000"), sh(":"), sh("echo 234")])],
+        capture_output=True,
+        check=True,
+    )
+    room = parse_room(said.stdout)
+    assert room.beside == 1234
+    assert room.memory is not None and room.memory > 1 << 20
+    assert room.disk is not None and room.disk > 0
+
+
+def test_a_host_that_tells_nothing_of_its_room_has_unknown_room() -> None:
+    assert parse_room(b"beside \nbeside 7\n") == Room(beside=7)

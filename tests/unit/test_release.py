@@ -40,7 +40,6 @@ def told(**changed: str) -> bytes:
         "venv": "v2",
         "env": keyed(ONE.env),
         "config": str(expected["configuration"]),
-        "memory": "1000",
         "unit": "u2",
         "proven": "2026-11-23T14:15:02Z",
         "active": "active",

@@ -21,7 +21,6 @@ ACTIVATION = {
     "venv": "78df6c198d427112",
     "env": "aa",
     "config": "bb",
-    "memory": "52454400",
     "unit": UNIT,
     "active": "active",
     "enabled": "enabled",
@@ -30,6 +29,7 @@ ACTIVATION = {
 }
 TOLD = {
     "nginx": "active",
+    "memory": "52454400",
     "NeedDaemonReload": "no",
     "ExecMainStartTimestamp": "Mon 2026-11-23 09:13:55.100994 UTC",
     "newer": "",
