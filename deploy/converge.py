@@ -98,6 +98,7 @@ class _Run:
     changed: list[str] = field(default_factory=list)
     first: Plan | None = None
     passes: int = 0
+    settled: bool = False
     undone: str | None = None
     """When the run began whose files were put back first; None: there was none."""
 
@@ -130,6 +131,7 @@ class _Run:
         if not (plan.changes or plan.unfinished):
             if plan.deferred:
                 raise UnsettledError(f"{self.host.name}: {_waiting(plan.deferred[0])}")
+            self.settled = not (plan.remarks or plan.orphans) and self.wishes.through == Phase.LEAVE
             return True
         if look.busy is not None:
             raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")
@@ -247,6 +249,7 @@ class _Run:
             received=self.reach.received,
             urls=tuple(app.url for app in self.host.apps if app.state == "present"),
             failure=failure,
+            settled=self.settled,
         )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from deploy.plan import Plan
+if TYPE_CHECKING:
+    from deploy.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Report:
     changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
     sent, received: payload bytes. urls: where the sites are served, as proven.
+    settled: the last look found nothing to do, and nothing that a person should read.
     """
 
     host: str
@@ -51,6 +54,7 @@ class Report:
     received: int = 0
     urls: tuple[str, ...] = ()
     failure: Failure | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from deploy import inputs
 from deploy.app import App, check_name
 from deploy.connection import DEFAULT_ROLES, SECRET_VARS, Connection, connection, jump, ssh_options
 from deploy.document import Map, Mark, describe, nearest, path_from, read, shown
@@ -106,6 +107,9 @@ class Inventory:
         absolute = [Path(one).expanduser().absolute() for one in sources]
         project = project.absolute() if project else project_of(absolute[0])
         staging = staging_file(project)
+        for folder in (*map(folder_of, absolute), project):
+            for name in ("group_vars", "host_vars"):
+                inputs.watch(folder / name)
         inventory = cls(project, absolute)
         for source in absolute:
             for file in inventory_files(source):

@@ -13,8 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Self
 
-KEY = os.urandom(16).hex()
-"""Keys the digests of secrets; new in every process, so a digest seen anywhere tells nothing later."""
+_key: list[str] = []
 
 _PLACE = re.compile(r"@\{(\w+)\}")
 
@@ -85,9 +84,25 @@ KEYED = "keyed:"
 """How a state's value begins that stands for secret bytes; it tells nothing, and is shown as ``***``."""
 
 
+def key() -> str:
+    """Keys the digests of secrets; a random one of this process, unless it goes on with an earlier one's."""
+    if not _key:
+        _key.append(os.urandom(16).hex())
+    return _key[0]
+
+
+def go_on_with(earlier: str) -> None:
+    """Use the key of an earlier run, so that what a host says of its secrets can be compared with what it said then.
+
+    Without effect once a key was used.
+    """
+    if not _key:
+        _key.append(earlier)
+
+
 def keyed(data: bytes) -> str:
     """The digest by which secret bytes are compared; a host makes the same of ``{ printf %s KEY; cat file; }``."""
-    return KEYED + hashlib.sha256(KEY.encode() + data).hexdigest()
+    return KEYED + hashlib.sha256(key().encode() + data).hexdigest()
 
 
 class Script(str):

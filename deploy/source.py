@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deploy import inputs
 from deploy.app import App
 from deploy.errors import InputError
 from deploy.resources.tree import Tree
@@ -52,6 +53,8 @@ def release_of(
     """
     if ref is not None and not app.is_git:
         raise InputError(f"{app.name}: --ref {ref} needs a git URL as source, and {app.source!r} is a folder")
+    if app.is_git:
+        inputs.refuse("it asks where a git source stands")
     folder = _checkout(app, state, ref or app.ref) if app.is_git else app.folder
     if not folder.is_dir():
         raise InputError(f"{app.name}: the source {folder} is not a folder; mend source: in the inventory")
@@ -145,9 +148,10 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _run(argv: Sequence[str], app: App | None) -> str:
-    done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=GIT_SECONDS, check=False, stdin=subprocess.DEVNULL
-    )
+    with inputs.aside():  # it names a release; what is in that is read by us
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=GIT_SECONDS, check=False, stdin=subprocess.DEVNULL
+        )
     if done.returncode != 0:
         name = f"{app.name}: " if app else ""
         command = argv[3] if argv[1] == "-C" else argv[1]

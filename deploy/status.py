@@ -23,7 +23,7 @@ from deploy.release.activation import MEMORY
 from deploy.release.shared import RECORDS, program
 from deploy.report import words
 from deploy.resource import State
-from deploy.shell import KEY, Script, Secret, join, sh
+from deploy.shell import Script, Secret, join, key, sh
 
 SECONDS = 60
 """How long one host may take to say what runs on it."""
@@ -127,7 +127,7 @@ def script(host: Host, nonce: str) -> Script:
     names = [app.name for app in host.apps]
     sites = sh(
         program("activation-look") + MEMORY + program("status") + "sites @{names}\n",
-        key=KEY,
+        key=key(),
         records=RECORDS,
         nonce=nonce,
         names=names,

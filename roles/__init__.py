@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 
+from deploy import inputs
 from deploy.converge import Role
 from deploy.document import nearest
 from deploy.errors import BarehostError, InputError
@@ -26,6 +27,8 @@ def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
 
     only: names of roles that count, where a run is about a part of the host; none: all.
     """
+    for folder in ("roles", "templates"):
+        inputs.watch(host.project / folder)  # what appears there wins over ours
     return [_role(host, name) for name in host.roles if not only or name in only]
 
 

@@ -11,7 +11,7 @@ from deploy.errors import LookError
 from deploy.release.shared import HOST, RECORDS, UNITS, program
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.resources.archive import Member, stream
-from deploy.shell import KEY, Command, Script, keyed, sh
+from deploy.shell import Command, Script, key, keyed, sh
 
 ASK = (HOST / "ask.py").read_text()
 
@@ -95,7 +95,7 @@ class Activation(Resource):
     @classmethod
     def probe(cls, resources: Sequence[Resource]) -> Script:
         names = [one.app for one in resources if isinstance(one, Activation)]
-        return sh(_LOOK + 'for app in @{names}; do look "$app" || exit; done\n', names=names, key=KEY)
+        return sh(_LOOK + 'for app in @{names}; do look "$app" || exit; done\n', names=names, key=key())
 
     @classmethod
     def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:

@@ -40,7 +40,12 @@ class Reporter(Protocol):
 
 
 def reporter(
-    *, json: bool, verbose: int, diff: bool, stream: TextIO | None = None, hosts: Sequence[str]
+    *,
+    json: bool = False,
+    verbose: int = 0,
+    diff: bool = False,
+    stream: TextIO | None = None,
+    hosts: Sequence[str],
 ) -> Reporter:
     """The reporter that suits where the output goes (stdout when ``stream`` is None).
 

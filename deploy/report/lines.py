@@ -7,12 +7,15 @@ shortened or put in columns, since half a secret would not be recognised any mor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from deploy.events import Diff, Failure, Report
-from deploy.plan import Plan
 from deploy.report import words
 from deploy.report.mask import Mask
-from deploy.resource import Change, Value
+
+if TYPE_CHECKING:
+    from deploy.events import Diff, Failure, Report
+    from deploy.plan import Plan
+    from deploy.resource import Change, Value
 
 Span = tuple[str, str]
 Line = list[Span]

@@ -22,7 +22,6 @@ from deploy.events import (
     Sending,
     StepStarted,
 )
-from deploy.plan import Plan
 from deploy.report import words
 from deploy.report.lines import Line
 from deploy.report.progress import Progress
@@ -32,6 +31,8 @@ from deploy.report.text import TextReporter
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
+
+    from deploy.plan import Plan
 
 APPEARS_AFTER = 0.4
 """Seconds; a run that ends sooner leaves only its lines, without a flash, and does not pay for rich (80 ms)."""

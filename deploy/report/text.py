@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from deploy.events import (
     Diff,
@@ -20,11 +20,13 @@ from deploy.events import (
     StepOutput,
     StepStarted,
 )
-from deploy.plan import Plan
 from deploy.report import lines, words
 from deploy.report.lines import Line
 from deploy.report.mask import StepMask
 from deploy.report.sink import Sink
+
+if TYPE_CHECKING:
+    from deploy.plan import Plan
 
 
 class TextReporter:
@@ -206,5 +208,5 @@ def unheard(plan: Plan, told: set[Any]) -> Plan:
     """The part of ``plan`` whose facets are not in ``told``."""
     if not told:
         return plan
-    changes = tuple(one for one in plan.changes if facets(Plan(plan.host, (one,))) - told)
-    return Plan(plan.host, changes)
+    changes = tuple(one for one in plan.changes if facets(type(plan)(plan.host, (one,))) - told)
+    return type(plan)(plan.host, changes)

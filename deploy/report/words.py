@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from deploy.events import Report
-from deploy.resource import Change, Value
 from deploy.shell import KEYED
+
+if TYPE_CHECKING:
+    from deploy.events import Report
+    from deploy.resource import Change, Value
 
 _HEX = re.compile(r"[0-9a-f]{32,}")
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from deploy import render
 from deploy.errors import InputError, LookError
 from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, State, Step, Symlink
-from deploy.shell import KEY, Command, Script, join, keyed, sh
+from deploy.shell import Command, Script, join, key, keyed, sh
 
 Presence = Literal["present", "absent"]
 
@@ -61,7 +61,7 @@ class Pathlike(Resource):
             paths=paths,
             hashed=hashed,
             secret=secret,
-            key=KEY,
+            key=key(),
         )
 
     @classmethod

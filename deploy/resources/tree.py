@@ -22,14 +22,16 @@ import json
 import os
 import posixpath
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple, cast
 
+from deploy import inputs
 from deploy.errors import InputError, LookError
+from deploy.folders import Stamp, walk
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.resources.archive import Member, sha256, stream
 from deploy.shell import Command, Script, join, sh
@@ -110,7 +112,8 @@ class Tree(Resource):
     @cached_property
     def entries(self) -> Entries:
         """What the source holds, hashed once a resource; raises InputError for what cannot be sent."""
-        return dict(_walk(self))
+        with inputs.aside():
+            return dict(_walk(self))
 
     @cached_property
     def manifest(self) -> str:
@@ -217,39 +220,33 @@ def _walk(tree: Tree) -> Iterator[tuple[str, Entry]]:
     if not tree.source.is_dir():
         raise InputError(f"the source of {tree.path} is not a folder: {tree.source}")
     yield "", Entry("d", tree.dir_mode, tree.owner, tree.group, "")
-    pending = [("", os.fspath(tree.source))]
-    while pending:
-        prefix, folder = pending.pop()
-        try:
-            with os.scandir(folder) as entries:
-                inside = sorted(entries, key=lambda one: one.name)
-        except OSError as error:
-            raise InputError(f"cannot read the folder {folder}: {error.strerror}") from error
-        for one in inside:
-            name = prefix + one.name
-            if any(fnmatchcase(one.name, pattern) or fnmatchcase(name, pattern) for pattern in tree.exclude):
-                continue
-            yield name, _entry(tree, name, one)
-            if one.is_dir(follow_symlinks=False):
-                pending.append((name + "/", one.path))
+    began, stamp = time.time_ns(), Stamp()
+    try:
+        for name, found in walk(os.fspath(tree.source), tree.exclude):
+            status = found.stat(follow_symlinks=False)
+            stamp.add(name, status)
+            yield name, _entry(tree, name, found.path, status)
+    except OSError as error:
+        where = error.filename or tree.source
+        raise InputError(f"cannot read the folder {where}: {error.strerror}") from error
+    inputs.tree(tree.source, tree.exclude, stamp, began)
 
 
-def _entry(tree: Tree, name: str, found: os.DirEntry[str]) -> Entry:
-    status = found.stat(follow_symlinks=False)
+def _entry(tree: Tree, name: str, path: str, status: os.stat_result) -> Entry:
     if stat.S_ISLNK(status.st_mode):
-        target = os.fspath(Path(found.path).readlink())
+        target = os.fspath(Path(path).readlink())
         within = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
         if target.startswith("/") or within == ".." or within.startswith("../"):
             raise InputError(
-                f"{found.path} is a link to {target}, outside of {tree.source}: put a file in its place"
+                f"{path} is a link to {target}, outside of {tree.source}: put a file in its place"
             )
         return Entry("l", 0o777, tree.owner, tree.group, target)
     if stat.S_ISDIR(status.st_mode):
         return Entry("d", tree.dir_mode, tree.owner, tree.group, "")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{found.path} is neither a file, a folder nor a link: exclude it or remove it")
+        raise InputError(f"{path} is neither a file, a folder nor a link: exclude it or remove it")
     mode = tree.mode | (tree.mode >> 2 & 0o111 if status.st_mode & stat.S_IXUSR else 0)
-    return Entry("f", mode, tree.owner, tree.group, sha256(Path(found.path), status))
+    return Entry("f", mode, tree.owner, tree.group, sha256(Path(path), status))
 
 
 def _trees(resources: Sequence[Resource]) -> list[Tree]:

@@ -118,25 +118,48 @@ def _converge(
     plan: str = "",
     out: str = "",
 ) -> int:
-    from pathlib import Path
+    from deploy import report
+    from deploy.settled import Way
 
-    from deploy import fleet, report, savedplan
-    from deploy.converge import Wishes
-    from deploy.roles import roles_of
-    from deploy.source import whoami
+    with Way(state(), ["provision", host, group, inventory], password_once()) as way:
+        plain = not (check or diff or json or verbose or executor or purge or plan)
+        if plain and (reports := way.short()) is not None:
+            with report.reporter(hosts=[one.host for one in reports]) as shown:
+                shown.close(reports)
+            return 0
 
-    saved = savedplan.read(Path(plan)) if plan else None
-    hosts = prepared(chosen(host, group, inventory), purge=purge, ids=saved.releases if saved else None)
-    wishes = Wishes(f"{whoami()} provision", saved.plans if saved else None, check=check, diffs=diff)
-    names = [one.name for one in hosts]
-    with (
-        workers(executor) as others,
-        report.reporter(json=json, verbose=verbose, diff=diff, hosts=names) as shown,
-    ):
-        reports = fleet.run(
-            hosts, roles_of, wishes, shown, state=state(), password=password_once(), executor=others
-        )
-        shown.close(reports)
+        from pathlib import Path
+
+        from deploy import fleet, savedplan
+        from deploy.converge import Wishes
+        from deploy.errand import over_ssh
+        from deploy.roles import roles_of
+        from deploy.source import whoami
+
+        saved = savedplan.read(Path(plan)) if plan else None
+        picked = chosen(host, group, inventory)
+        if not executor:
+            way.begin(picked)
+        hosts = prepared(picked, purge=purge, ids=saved.releases if saved else None)
+        wishes = Wishes(f"{whoami()} provision", saved.plans if saved else None, check=check, diffs=diff)
+        names = [one.name for one in hosts]
+        with (
+            workers(executor) as others,
+            report.reporter(json=json, verbose=verbose, diff=diff, hosts=names) as shown,
+        ):
+            reports = fleet.run(
+                hosts,
+                roles_of,
+                wishes,
+                shown,
+                state=state(),
+                password=password_once(),
+                executor=others,
+                reaching=over_ssh if executor else way.reach,
+            )
+            shown.close(reports)
+        if not purge:
+            way.remember(hosts, reports)
     if out:
         savedplan.write(Path(out), hosts, reports)
     return exit_code(reports, check=check)

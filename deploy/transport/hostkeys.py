@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +207,8 @@ def _short(kind: str) -> str:
 
 
 def _write(file: Path, lines: Sequence[str]) -> None:
+    import tempfile  # brings much, and pinning is rare
+
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=".known_hosts.")
     with os.fdopen(handle, "w") as out:

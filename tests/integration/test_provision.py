@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from booting import Boot, Clone
-from sites import HELLO, NAME, Project, ask, leftovers, sh
+from sites import HELLO, INVOKE, NAME, Project, ask, leftovers, sh
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -51,6 +53,55 @@ def test_a_second_run_changes_nothing_in_one_round_trip_and_one_exec(
     journal = f"journalctl -q -o cat -t sshd -t sshd-session --after-cursor={shlex.quote(cursor)}"
     sessions = sh(host, f"{journal} | grep -c 'Accepted publickey'")
     assert sessions.strip() == "1"
+
+
+HEAVY = {"pydantic", "jinja2", "rich", "deploy.inventory", "deploy.converge", "deploy.roles"}
+"""What evaluating and showing a plan takes, and a run with nothing to do does not."""
+
+
+def imported(project: Project, *words: str) -> set[str]:
+    """The modules of a command that must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(INVOKE), *words],
+        cwd=project.folder,
+        env=project.environ(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return {
+        line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")
+    }
+
+
+DRIFT = {
+    "a file": "echo '# by hand' >> /etc/nginx/nginx.conf",
+    "a mode": "chmod 600 /etc/nginx/conf.d/hello.conf",
+    "a stopped service": "systemctl stop nginx",
+    "a file of the release": "rm /srv/hello/current/release/static/app.css",
+    "a reloaded configuration": "touch /etc/nginx/conf.d/hello.conf && rm /var/lib/barehost/loaded/nginx.service",
+}
+
+
+def test_nothing_to_do_takes_the_short_way_which_sees_what_any_look_sees(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    words = ("provision", "--host", host.name)
+    project.provision()
+    assert imported(project, "plan", "--host", host.name) >= HEAVY - {"rich"}
+    assert not imported(project, *words) & HEAVY
+    for what, script in DRIFT.items():
+        sh(host, script)
+        assert " changed " in project.provision().out, what
+        project.settled()
+        assert not imported(project, *words) & HEAVY, what
+    assert ask(host, "/static/app.css").status == 200
+    project.serve(host, {"hello": {**HELLO, "max_body": "77m"}})
+    assert " changed " in project.provision().out
+    assert "77m" in sh(host, "nginx -T 2>/dev/null | grep client_max_body_size")
 
 
 def test_a_plan_and_a_check_say_with_their_exit_code_what_there_is_to_do(

@@ -16,7 +16,7 @@ from deploy.errors import InputError, LookError
 from deploy.inventory import Host
 from deploy.resource import Change, Check, Phase, Put, Remove, Resource, Symlink
 from deploy.resources.path import Directory, File, Link, Pathlike, Template
-from deploy.shell import KEY, Command, Secret, sh
+from deploy.shell import Command, Secret, key, sh
 from tests.unit import local
 
 ME = {"owner": Path("/").owner(), "group": Path("/").group()}
@@ -71,7 +71,7 @@ def test_a_secret_is_compared_by_a_keyed_digest(tmp_path: Path):
     state = local.look(one)[one.id]
     assert not Change(one, state, one.expected())
     assert digest("hunter2") not in repr(state)
-    assert KEY in File.probe([one])
+    assert key() in File.probe([one])
 
 
 def test_a_folder_that_cannot_be_read_is_an_error_and_not_absent(tmp_path: Path):

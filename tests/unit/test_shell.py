@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.shell import (
-    KEY,
     KEYED,
     Command,
     Script,
     Secret,
     assignments,
     join,
+    key,
     keyed,
     quote,
     secrets_travel,
@@ -136,7 +136,7 @@ def test_a_secret_travels_where_that_is_said_and_only_there():
 
 def test_a_host_makes_the_same_digest_of_a_secret(tmp_path: Path):
     (tmp_path / "x").write_text(SECRET)
-    script = sh("{ printf %s @{key}; cat @{path}; } | sha256sum", key=KEY, path=tmp_path / "x")
+    script = sh("{ printf %s @{key}; cat @{path}; } | sha256sum", key=key(), path=tmp_path / "x")
     told = KEYED + local.run(script).stdout.split()[0].decode()
     assert told == keyed(SECRET.encode()) == Secret(SECRET).digest()
     assert keyed(SECRET.encode()) != KEYED + hashlib.sha256(SECRET.encode()).hexdigest()

@@ -1,0 +1,211 @@
+"""The short way: taken when this machine and a host say the same as when nothing was left to do, and only then."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import inputs, transport
+from deploy.endpoint import Endpoint
+from deploy.errors import HostError
+from deploy.events import Report
+from deploy.inventory import Host
+from deploy.settled import Way
+from deploy.shell import Script, Secret
+from deploy.transport import Reply
+
+SETTLED = Report("web1", "unchanged", settled=True)
+
+
+@dataclass
+class Session:
+    """A host that answers as it is told, and counts."""
+
+    host: Endpoint
+    says: dict[str, bytes]
+    round_trips: int = 0
+    sent: int = 0
+    received: int = 0
+    closed: bool = False
+    asked: list[Script] = field(default_factory=list)
+
+    def run(self, script: Script, *, timeout: float, compress: bool = False) -> Reply:
+        self.round_trips += 1
+        self.asked.append(script)
+        mark = script.split()[-1].encode()
+        return Reply(0, self.says["answer"].replace(b"MARK", mark), b"")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[dict[str, bytes], list[Session]]]:
+    """What every host says, and the sessions that were opened."""
+    says, opened = {"answer": b"all is well MARK"}, []
+
+    def connect(host: Endpoint, *, password: Any = None) -> Session:
+        if says["answer"] == b"gone":
+            raise HostError(f"{host.name}: gone")
+        opened.append(Session(host, says))
+        return opened[-1]
+
+    monkeypatch.setattr(transport, "connect", connect)
+    yield says, opened
+    inputs._notes = None
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "hosts.yml").write_text("web1")
+    time.sleep(2 * inputs.TICK / 1e9)
+    return tmp_path
+
+
+def way(project: Path, *chosen: str) -> Way:
+    return Way(project / ".barehost", chosen, None)
+
+
+def go_the_long_way(project: Path, report: Report = SETTLED, host: Host | None = None) -> None:
+    """A run that reads, looks with a script of its own, and ends as ``report`` says."""
+    host = host or Host("web1", address="192.0.2.1", project=project)
+    with way(project) as one:
+        (project / "hosts.yml").read_text()
+        with one.reach(host, None) as remote:
+            remote.look([])
+        one.remember([host], [report])
+
+
+def kept(project: Path) -> list[Path]:
+    return sorted((project / ".barehost/settled").glob("*.json"))
+
+
+@pytest.fixture(autouse=True)
+def look_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from deploy import look
+
+    monkeypatch.setattr(look, "script", lambda resources, nonce: Script(f"how are you {nonce}"))
+    monkeypatch.setattr(look, "parse", lambda resources, nonce, answer: None)
+
+
+def test_the_same_answer_to_the_same_question_is_the_whole_run(project: Path, hosts: Any) -> None:
+    _, opened = hosts
+    go_the_long_way(project)
+    with way(project) as one:
+        reports = one.short()
+    assert reports is not None
+    assert [(report.host, report.outcome, report.round_trips) for report in reports] == [
+        ("web1", "unchanged", 1)
+    ]
+    assert opened[-1].asked != opened[0].asked  # each look has a mark of its own
+    assert all(session.closed for session in opened)
+
+
+def test_another_answer_goes_the_long_way_over_the_same_connection_without_asking_again(
+    project: Path, hosts: Any
+) -> None:
+    says, opened = hosts
+    go_the_long_way(project)
+    says["answer"] = b"somebody was here MARK"
+    host = Host("web1", address="192.0.2.1", project=project)
+    with way(project) as one:
+        assert one.short() is None
+        with one.reach(host, None) as remote:
+            remote.look([])
+            assert remote.round_trips == 1
+            remote.look([])
+            assert remote.round_trips == 2
+    assert len(opened) == 2
+
+
+def test_another_input_contacts_no_host_before_it_is_read(project: Path, hosts: Any) -> None:
+    _, opened = hosts
+    go_the_long_way(project)
+    (project / "hosts.yml").write_text("web2")
+    with way(project) as one:
+        assert one.short() is None
+    assert len(opened) == 1
+
+
+def test_a_host_that_is_gone_is_for_the_long_way_to_say(project: Path, hosts: Any) -> None:
+    says, _ = hosts
+    go_the_long_way(project)
+    says["answer"] = b"gone"
+    host = Host("web1", address="192.0.2.1", project=project)
+    with way(project) as one:
+        assert one.short() is None
+        with pytest.raises(HostError, match="web1: gone"), one.reach(host, None):
+            raise AssertionError("it is not reached")
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        Report("web1", "changed"),
+        Report("web1", "failed"),
+        Report("web1", "planned"),
+        Report("web1", "unchanged"),  # with something to say
+    ],
+    ids=lambda report: report.outcome,
+)
+def test_a_run_that_left_or_said_something_is_not_remembered(
+    project: Path, hosts: Any, report: Report
+) -> None:
+    go_the_long_way(project, report)
+    assert kept(project) == []
+
+
+def test_a_host_with_a_sudo_password_is_not_remembered(project: Path, hosts: Any) -> None:
+    host = Host("web1", address="192.0.2.1", project=project, sudo_password=Secret("hunter2"))
+    go_the_long_way(project, host=host)
+    assert kept(project) == []
+
+
+def test_another_choice_of_hosts_is_another_memory(project: Path, hosts: Any) -> None:
+    go_the_long_way(project)
+    with way(project, "web2") as one:
+        assert one.known is None
+
+
+def test_what_is_kept_is_for_its_owner_alone_and_holds_no_answer(project: Path, hosts: Any) -> None:
+    go_the_long_way(project)
+    (file,) = kept(project)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert "all is well" not in file.read_text()
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[]", "null", '{"form": 0}', '{"form": 1, "scripts": []}'])
+def test_a_damaged_memory_is_none(project: Path, hosts: Any, damage: str) -> None:
+    go_the_long_way(project)
+    (file,) = kept(project)
+    file.write_text(damage)
+    with way(project) as one:
+        assert one.short() is None
+
+
+def test_an_endpoint_is_kept_whole(project: Path, hosts: Any) -> None:
+    host = Host(
+        "web1",
+        address="192.0.2.1",
+        port=2222,
+        user="deploy",
+        key=Path("/keys/id"),
+        jump=("a@b", "c"),
+        known_hosts=Path("/keys/known"),
+        project=project,
+        connect_timeout=3,
+    )
+    go_the_long_way(project, host=host)
+    known = way(project).known
+    assert known is not None
+    ((place, _),) = known.hosts
+    assert type(place) is Endpoint
+    assert {name: getattr(host, name) for name in vars(place)} == vars(place)
+    assert json.loads(kept(project)[0].read_text())["hosts"][0][0]["name"] == "web1"
