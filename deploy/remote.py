@@ -121,7 +121,7 @@ class Remote:
 
     def attach(self, run: str, emit: Emit) -> Outcome:
         """Follow an apply that is running already; its log is read from the start."""
-        script = sh(_FOLLOW, run=run, unit=f"barehost-{run.rpartition('/')[2]}.service")
+        script = sh(_ATTACH + _FOLLOW, run=run, unit=f"barehost-{run.rpartition('/')[2]}.service")
         host = self.session.host.name
         return _Follower(host, None, None, emit).follow(
             self.session.stream(script, timeout=None, idle=IDLE_SECONDS)
@@ -188,17 +188,20 @@ for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
 : > "$run/log"
 systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
   /bin/sh "$run/program" || exit
-ls -1d /var/lib/barehost/runs/* | head -n -20 | while read -r past; do rm -rf "$past"; done
-find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
-for past in /run/barehost/sessions/*; do
-  if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
-done
-for past in /var/lib/barehost/sessions/*; do
-  [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
-done
+{
+  ls -1d /var/lib/barehost/runs/* | head -n -20 | while read -r past; do rm -rf "$past"; done
+  find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
+  for past in /run/barehost/sessions/*; do
+    if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
+  done
+  for past in /var/lib/barehost/sessions/*; do
+    [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
+  done
+} >/dev/null 2>&1 &
+left=200; until read -r pid 2>/dev/null < "$run/pid" || [ "$((left -= 1))" = 0 ]; do sleep 0.01; done
 """
-"""Unpacks what was sent and starts it; keeps the folders of the last twenty runs, and nothing that a
-run or a session brought that was killed: there are secrets among it."""
+"""Unpacks what was sent and starts it. Meanwhile it tidies up: it keeps the folders of the last twenty runs, and
+nothing that a run or a session brought that was killed: there are secrets among it."""
 
 _LOCK = r"""
 mkdir -p -m 700 /run/barehost && exec 8>>/run/barehost/run || exit
@@ -228,12 +231,15 @@ read -r holder < "$SCRATCH/lock" && kill "$holder" 2>/dev/null
 rm -f "$SCRATCH/lock"
 """
 
-_FOLLOW = r"""
+_ATTACH = r"""
 pid=$(systemctl show --value -p MainPID @{unit})
-case $pid in ''|0) ;; *) tail -n +1 -s 0.02 -f --pid="$pid" @{run}/log & tail=$!; wait "$tail" ;; esac
+"""
+
+_FOLLOW = r"""
+case $pid in ''|0) ;; *) tail -n +1 -s 0.01 -f --pid="$pid" @{run}/log & tail=$!; wait "$tail" ;; esac
 [ -n "${tail-}" ] || cat @{run}/log
 """
-"""Prints the log as it grows, until the apply's own process has ended."""
+"""Prints the log as it grows, until the apply's own process, ``$pid``, has ended."""
 
 
 @dataclass

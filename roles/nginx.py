@@ -58,6 +58,7 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         restart_on=(limits,),
         checks_on=(Check("nginx -t", sh("umask 027; nginx -t -q")),),  # it makes the logs that are missing
         proof=proof(digest, ports(apps)[0]),
+        hup=True,
         log="/var/log/nginx/error.log",
     )
 

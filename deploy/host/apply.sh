@@ -9,6 +9,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 cd /
 exec </dev/null >>"$RUN/log" 2>&1
+echo $$ > "$RUN/pid"
 
 event() { printf '\n\036%s %s\n' "$NONCE" "$*"; }
 

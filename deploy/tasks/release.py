@@ -252,22 +252,26 @@ def _roll(
     json: bool,
     verbose: int,
 ) -> int:
-    from deploy import report, transport
-    from deploy.remote import Remote
-    from deploy.roles import roles_of
-    from deploy.rollout import Course, rollout
-    from deploy.source import whoami
+    from deploy import report
+    from deploy.settled import Way
 
-    password = password_once()
-    course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
-    with report.reporter(json=json, verbose=verbose, diff=False, hosts=[one.name for one in hosts]) as shown:
-        reports = rollout(
-            hosts,
-            lambda host: roles_of(host, only=ROLES),
-            course,
-            shown,
-            state=state(),
-            connect=lambda host: Remote(transport.connect(host, password=password)),
-        )
-        shown.close(reports)
+    with Way(state(), [what], password_once()) as way:
+        way.begin(hosts)
+
+        from deploy.roles import roles_of
+        from deploy.rollout import Course, rollout
+        from deploy.source import whoami
+
+        course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
+        names = [one.name for one in hosts]
+        with report.reporter(json=json, verbose=verbose, diff=False, hosts=names) as shown:
+            reports = rollout(
+                hosts,
+                lambda host: roles_of(host, only=ROLES),
+                course,
+                shown,
+                state=state(),
+                connect=way.connect,
+            )
+            shown.close(reports)
     return exit_code(reports, check=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -226,8 +229,8 @@ class TestOnDisk:
         told = self.look(box, unit, since=time.time() + 5)
         assert Change(unit, told, unit.expected()).keys == (f"loaded path:{box.target}/conf",)
 
-    def bring(self, box: Sandbox, unit: Unit) -> Any:
-        (box.box / "pid").write_text("seven\n")
+    def bring(self, box: Sandbox, unit: Unit, main: int = 0) -> Any:
+        (box.box / "pid").write_text(f"MainPID={main}\nInvocationID=seven\nActiveState=active\n")
         (step,) = Unit.steps([Change(unit, state(), unit.expected())])
         assert isinstance(step, Command)
         return self.run(box, step.script)
@@ -237,10 +240,30 @@ class TestOnDisk:
         assert self.bring(box, unit).returncode == 0
         record = (box.box / "lib" / "loaded" / "x.service").read_text()
         assert record.split("\n") == ["seven", *(f"{digest} {id}" for id, digest in unit.inputs.items()), ""]
-        assert (box.box / "systemctl").read_text().split("\n")[:3] == [
+        assert (box.box / "systemctl").read_text().split("\n") == ["reload -- x.service", ""]
+
+    def test_a_service_that_takes_a_signal_is_reloaded_by_it(self, box: Sandbox):
+        with subprocess.Popen(["sleep", "60"]) as service:
+            done = self.bring(box, replace(self.unit(box), hup=True), service.pid)
+            assert service.wait(10) == -signal.SIGHUP
+        assert done.returncode == 0
+        assert (box.box / "systemctl").read_text() == ""
+
+    def test_a_service_that_is_not_there_for_its_signal_says_so(self, box: Sandbox):
+        done = self.bring(box, replace(self.unit(box), hup=True), 2**22 + 1)
+        assert done.returncode == 1
+        assert b"the reload of x.service failed" in done.stdout
+
+    def test_a_start_forgets_earlier_failures(self, box: Sandbox):
+        (box.box / "pid").write_text("ActiveState=active\nInvocationID=seven\n")
+        unit = self.unit(box)
+        (step,) = Unit.steps([Change(unit, state("failed"), unit.expected())])
+        assert isinstance(step, Command)
+        assert self.run(box, step.script).returncode == 0
+        assert (box.box / "systemctl").read_text().split("\n") == [
             "reset-failed -- x.service",
-            "reload -- x.service",
-            "is-active -q -- x.service",
+            "start -- x.service",
+            "",
         ]
 
     def test_what_was_not_proven_leaves_no_record_of_before(
@@ -258,4 +281,4 @@ class TestOnDisk:
         (box.box / "systemctl-fails").touch()
         done = self.bring(box, self.unit(box))
         assert done.returncode == 1
-        assert b"systemctl reload x.service failed" in done.stdout
+        assert b"the reload of x.service failed" in done.stdout

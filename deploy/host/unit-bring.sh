@@ -1,0 +1,30 @@
+# Brings one unit to what it should have loaded, waits for its proof, and only then records what it has loaded.
+rm -f -- @{record} && sync -f @{records} || exit
+active() {
+  told=$(systemctl show --no-pager -p ActiveState,InvocationID,MainPID -- @{name}) || return
+  while IFS='=' read -r key value; do
+    case $key in
+      ActiveState) state=$value ;;
+      InvocationID) id=$value ;;
+      MainPID) main=$value ;;
+    esac
+  done <<told
+$told
+told
+  [ "$state" = active ]
+}
+began=$(date +%s); size=$(stat -c %s -- @{log} 2>/dev/null) || size=0
+complain() {
+  journalctl -q --no-pager -o cat -n 20 --since "@$began" -u @{name}
+  tail -c +"$((size + 1))" -- @{log} 2>/dev/null | tail -n 10 | uniq
+  echo "$1"
+  exit 1
+}
+@{bring} || complain @{refused}
+deadline=$(($(date +%s) + @{seconds}))
+until { @{proof}
+} && active; do
+  [ "$(date +%s)" -lt "$deadline" ] || complain @{failed}
+  sleep 0.02
+done
+printf '%s\n' "$id" @{lines} > @{record}.new && mv -f -- @{record}.new @{record}
