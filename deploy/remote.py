@@ -176,7 +176,10 @@ class Remote:
         self.session.put("bundle", program.bundle())
         for upload in program.uploads:
             self.session.put(
-                upload.name, upload.pack(), progress=_progress(host, upload.name, upload.size, emit)
+                upload.name,
+                upload.pack(),
+                hashed=upload.hashed,
+                progress=_progress(host, upload.name, upload.size, emit),
             )
 
 

@@ -94,12 +94,14 @@ class Upload:
 
     pack: called while the stream is sent, yields the tar's bytes in blocks (never the whole in memory).
     files, size: what a person is shown; ``size`` in bytes, before any compression.
+    hashed: on its way, piece by piece; False: the step that unpacks it checks every byte of what came out.
     """
 
     name: str
     pack: Callable[[], Iterator[bytes]] = field(repr=False, compare=False)
     files: int
     size: int
+    hashed: bool = True
 
 
 Step = Command | Put | Symlink | Remove | Check | Upload

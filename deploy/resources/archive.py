@@ -1,4 +1,4 @@
-"""Files of this side as one gzip'd tar stream, block by block; deterministic, and never a whole file in memory.
+"""Files of this side as one tar stream, mostly gzip'd, block by block; deterministic, and never a whole file in memory.
 
 Knows nothing of hosts. Level 1 of zlib packs 80 MB/s of Python code to a third here; content that is packed
 already is stored as it is, in gzip members of its own (members simply follow one another).
@@ -56,18 +56,43 @@ class Member:
     target: str = ""
 
 
-def stream(members: Iterable[Member]) -> Iterator[bytes]:
-    """The members as a tar, gzip'd; raises ApplyError for a source that is no longer what it was."""
+def stream(members: Iterable[Member], *, compress: bool = True) -> Iterator[bytes]:
+    """The members as a tar, gzip'd unless ``compress`` is False; ApplyError for a source that is not what it was."""
+    return _gzipped(members) if compress else (block for block, _ in _tar(members))
+
+
+def _gzipped(members: Iterable[Member]) -> Iterator[bytes]:
     compress = _Compressor()
-    for member in members:
-        size = member.source.stat().st_size if member.source else len(member.data)
-        packed = posixpath.splitext(member.name)[1].lower() in _PACKED
-        yield from compress(_header(member, size), packed)
-        for block in _blocks(member, size):
-            yield from compress(block, packed)
-        yield from compress(bytes(-size % tarfile.BLOCKSIZE), packed)
-    yield from compress(bytes(2 * tarfile.BLOCKSIZE), packed=False)
+    for block, packed in _tar(members):
+        yield from compress(block, packed)
     yield compress.end()
+
+
+def mostly_packed(members: Iterable[Member]) -> bool:
+    """Whether compressing would be for nothing: of the bytes, nine of ten are of files that are packed already."""
+    sizes = {True: 0, False: 0}
+    for member in members:
+        sizes[_is_packed(member)] += _size(member)
+    return sizes[True] > 9 * sizes[False]
+
+
+def _tar(members: Iterable[Member]) -> Iterator[tuple[bytes, bool]]:
+    """A tar in blocks, each with whether compressing it is for nothing."""
+    for member in members:
+        size, packed = _size(member), _is_packed(member)
+        yield _header(member, size), packed
+        for block in _blocks(member, size):
+            yield block, packed
+        yield bytes(-size % tarfile.BLOCKSIZE), packed
+    yield bytes(2 * tarfile.BLOCKSIZE), False
+
+
+def _size(member: Member) -> int:
+    return member.source.stat().st_size if member.source else len(member.data)
+
+
+def _is_packed(member: Member) -> bool:
+    return posixpath.splitext(member.name)[1].lower() in _PACKED
 
 
 def sha256(path: Path, status: os.stat_result) -> str:
@@ -110,13 +135,15 @@ def _blocks(member: Member, size: int) -> Iterator[bytes]:
     if member.source is None:
         yield member.data
         return
-    digest, left = hashlib.sha256(), size
-    with member.source.open("rb") as file:
-        while left and (block := file.read(min(_BLOCK, left))):
-            digest.update(block)
+    left = size
+    with member.source.open("rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        same = sha256(member.source, before) == member.sha256  # known, unless somebody has touched it
+        while same and left and (block := file.read(min(_BLOCK, left))):
             left -= len(block)
             yield block
-    if digest.hexdigest() != member.sha256:
+        after = os.fstat(file.fileno())
+    if not same or left or (after.st_mtime_ns, after.st_ctime_ns) != (before.st_mtime_ns, before.st_ctime_ns):
         raise ApplyError(f"{member.source} changed while it was being sent; run again")
 
 

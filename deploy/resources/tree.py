@@ -33,7 +33,7 @@ from deploy import inputs
 from deploy.errors import InputError, LookError
 from deploy.folders import Stamp, walk
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.resources.archive import Member, sha256, stream
+from deploy.resources.archive import Member, mostly_packed, sha256, stream
 from deploy.shell import Command, Script, join, sh
 
 RECORDS = "/var/lib/barehost/trees"
@@ -197,7 +197,9 @@ def difference(tree: Tree, found: Entries, offer: Mapping[str, str]) -> Differen
 
 
 def pack(tree: Tree, change: Difference) -> Iterator[bytes]:
-    """A gzip'd tar of what the sync needs: ``new/`` with the content, ``lists/`` with names; memory stays small.
+    """A tar of what the sync needs: ``new/`` with the content, ``lists/`` with names; memory stays small.
+
+    gzip'd, unless nearly all of it is packed already: then both sides are spared the work.
 
     Deterministic: sorted, no times, no owners.
     """
@@ -213,7 +215,7 @@ def pack(tree: Tree, change: Difference) -> Iterator[bytes]:
             )
         else:
             members.append(Member(f"new/{name}", one.type, one.mode, target=one.content))
-    return stream(members)
+    return stream(members, compress=not mostly_packed(members))
 
 
 def _walk(tree: Tree) -> Iterator[tuple[str, Entry]]:
@@ -346,7 +348,7 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
         )
     upload = f"tree-{hashlib.sha256(os.fsencode(tree.path)).hexdigest()[:16]}"
     size = sum((tree.source / name).stat().st_size for name in change.send)
-    yield Upload(upload, lambda: pack(tree, change), len(change.send), size)
+    yield Upload(upload, lambda: pack(tree, change), len(change.send), size, hashed=False)
     yield Command(
         f"{'sync' if found else 'create'} {tree.path}: {change}",
         sh(
@@ -444,9 +446,14 @@ numbers() {
   gid=${gid#*:*:}
   printf '%s %s\n' "$uid" "${gid%%:*}"
 }
-# Hashes of the files whose line is not in the list $1, from lines on stdin.
+# Hashes of the files whose line is not in the list $1, from lines on stdin; $2 names files to work with. Side by
+# side, each process into a file of its own: what they write to one pipe would come mixed.
 changed_sums() {
-  comm -z -13 -- "$1" - | sed -zn 's|^f [^/]*/\(.*\)//$|\1|p' | xargs -0 -r sha256sum -z --
+  comm -z -13 -- "$1" - | sed -zn 's|^f [^/]*/\(.*\)//$|\1|p' |
+    xargs -0 -r -n 250 -P "$(nproc)" sh -c 'exec sha256sum -z -- "$@" > "$0.$$"' "$2" || return
+  for sums in "$2".*; do
+    if [ -e "$sums" ]; then cat -- "$sums" && rm -f -- "$sums"; fi
+  done
 }
 """
 
@@ -479,7 +486,7 @@ look() {
     else
       printf 'differs %s %s\0' "$recorded" "$ids"
       listing "$kind" "$record" "$@" | sed -z 's/^/L/'
-      listing "$kind" "$record" "$@" | changed_sums "$old" | sed -z 's/^/F/'
+      listing "$kind" "$record" "$@" | changed_sums "$old" "$SCRATCH/sums-$index" | sed -z 's/^/F/'
       if [ "$recorded" != "$manifest" ] && [ -e "$record/sums" ]; then sed -z 's/^/S/' -- "$record/sums"; fi
     fi
     printf 'end\0'
@@ -502,7 +509,7 @@ rm -rf -- "$stage"
 trap 'rm -rf -- "$stage"' EXIT
 trap 'exit 143' HUP INT TERM
 mkdir -m 700 -- "$stage"
-tar -x -z -p --no-same-owner -f "$UPLOAD/"@{upload} -C "$stage"
+tar -x -p --no-same-owner -f "$UPLOAD/"@{upload} -C "$stage"
 new=$stage/new lists=$stage/lists
 each() { list=$1; shift; if [ -s "$lists/$list" ]; then xargs -0 -r -a "$lists/$list" "$@"; fi; }
 modes() {
@@ -556,7 +563,7 @@ sed -z "s|^\([^ ]* [^ ]*\) $ids [^/]*/|\1/|; t; s|^\([^ ]* [^ ]*\) $ids/|\1/|" -
 {
   comm -z -13 -- "$next/stands" "$next/shape"
   comm -z -23 -- "$next/stands" "$next/shape" | sed -z 's|^[^/]*/||' | sort -z | comm -z -23 - "$next/kept"
-  changed_sums "$old" < "$next/listing" | sort -z | comm -z -23 - "$next/sums"
+  changed_sums "$old" "$next/fresh" < "$next/listing" | sort -z | comm -z -23 - "$next/sums"
 } > "$next/odd"
 if [ -s "$next/odd" ]; then
   tr '\0' '\n' < "$next/odd" | head -n 5 >&2

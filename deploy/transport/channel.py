@@ -61,12 +61,17 @@ class LoopSession:
             return Reply(reply.rc, stdout, reply.stderr)
 
     def put(
-        self, name: str, blocks: Iterable[bytes], *, progress: Callable[[int], None] | None = None
+        self,
+        name: str,
+        blocks: Iterable[bytes],
+        *,
+        hashed: bool = True,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         with self._lock:
             kind = "file"
             for piece in frames.pieces(blocks):
-                self._send(frames.header(kind, name, piece), f"{name} was uploaded")
+                self._send(frames.header(kind, name, piece, hashed=hashed), f"{name} was uploaded")
                 self._send(piece, f"{name} was uploaded")
                 kind = "more"
                 if progress is not None:

@@ -1,7 +1,8 @@
 """What travels over a session's one channel: frames to the host, replies back. Pure bytes; no socket.
 
 A frame is one header line, ``<kind> <name> <size> <sha256> <limit>``, and exactly ``size`` bytes. Kinds:
-``file`` begins the upload ``name``, ``more`` continues it, ``run`` is a script to run for at most ``limit``
+``file`` begins the upload ``name``, ``more`` continues it (with ``-`` for a hash: whoever unpacks it checks
+every byte of it, and nothing is hashed twice), ``run`` is a script to run for at most ``limit``
 seconds (0: no limit), ``zrun`` the same with the script and its stdout compressed by gzip.
 
 A reply is the script's stdout as it comes, then the line ``<nonce> <rc> <0 or 1>``; with 1, what the script
@@ -20,8 +21,8 @@ from pathlib import Path
 
 from deploy.transport.session import Reply
 
-PIECE = 1 << 20
-"""Bytes in one frame of an upload: what is held in memory, and lost when a hash is wrong."""
+PIECE = 4 << 20
+"""Bytes in one frame of an upload, or a little more: what is held in memory, and lost when a hash is wrong."""
 
 _READY = re.compile(rb"\nbarehost ready ([0-9a-f-]{36})\n")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -61,25 +62,26 @@ def frame(kind: str, name: str, payload: bytes, limit: int = 0) -> bytes:
     return header(kind, name, payload, limit) + payload
 
 
-def header(kind: str, name: str, payload: bytes, limit: int = 0) -> bytes:
+def header(kind: str, name: str, payload: bytes, limit: int = 0, *, hashed: bool = True) -> bytes:
     """The header line of a frame; ValueError when the name is not a plain file name."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"not a plain file name: {name!r}")
-    return f"{kind} {name} {len(payload)} {hashlib.sha256(payload).hexdigest()} {limit}\n".encode()
+    digest = hashlib.sha256(payload).hexdigest() if hashed else "-"
+    return f"{kind} {name} {len(payload)} {digest} {limit}\n".encode()
 
 
 def pieces(blocks: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
-    """The same bytes in pieces of ``size``, the last one shorter; one empty piece when there are none."""
-    held = bytearray()
-    sent = False
+    """The same bytes in pieces of ``size`` and less than a block more, the last one shorter; at least one piece."""
+    held: list[bytes] = []
+    length, sent = 0, False
     for block in blocks:
-        held += block
-        while len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
-            sent = True
-    if held or not sent:
-        yield bytes(held)
+        held.append(block)
+        length += len(block)
+        if length >= size:
+            yield b"".join(held)
+            held, length, sent = [], 0, True
+    if length or not sent:
+        yield b"".join(held)
 
 
 def squeeze(script: bytes) -> bytes:

@@ -49,13 +49,19 @@ class Session(Protocol):
         """
 
     def put(
-        self, name: str, blocks: Iterable[bytes], *, progress: Callable[[int], None] | None = None
+        self,
+        name: str,
+        blocks: Iterable[bytes],
+        *,
+        hashed: bool = True,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         """Stream blocks into the file ``$SESSION/<name>``, replacing what is there.
 
         Returns when everything is on its way; the host checks each piece, and the next :meth:`run` fails
         with HostError before it starts when one did not arrive whole.
 
+        hashed: False: only that all of it was stored is checked, for a script that unpacks it checks every byte.
         name: letters, digits and ``._-``, not starting with a dot or a dash; else ValueError.
         progress: called with the number of bytes of each piece that left.
         """

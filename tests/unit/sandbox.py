@@ -147,7 +147,12 @@ class SandboxSession:
         return Reply(done.returncode, done.stdout, done.stderr)
 
     def put(
-        self, name: str, blocks: Iterable[bytes], *, progress: Callable[[int], None] | None = None
+        self,
+        name: str,
+        blocks: Iterable[bytes],
+        *,
+        hashed: bool = True,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         with (self.box.box / "session" / name).open("wb") as file:
             for block in blocks:
