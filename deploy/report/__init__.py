@@ -10,15 +10,18 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from deploy.errors import BarehostError
-from deploy.events import Event, Report
+from deploy.report import lines
 from deploy.report.mask import Mask
 from deploy.report.sink import Sink, now
 from deploy.shell import Secret
 
-__all__ = ["Reporter", "error", "mask_secrets", "reporter", "say", "table"]
+if TYPE_CHECKING:
+    from deploy.events import Event, Report
+
+__all__ = ["Reporter", "error", "mask_secrets", "reporter", "say", "summary", "table"]
 
 _MASK = Mask()
 
@@ -65,6 +68,11 @@ def reporter(
     from deploy.report.text import TextReporter
 
     return TextReporter(target, verbose=verbose, diff=diff, hosts=hosts)
+
+
+def summary(reports: Sequence[Report]) -> None:
+    """A line per host, for a run that had nothing to show on its way and took no time worth a total."""
+    _out(sys.stdout).lines(lines.summary(reports, _MASK))
 
 
 def mask_secrets(secrets: Iterable[Secret]) -> None:

@@ -124,8 +124,7 @@ def _converge(
     with Way(state(), ["provision", host, group, inventory], password_once()) as way:
         plain = not (check or diff or json or verbose or executor or purge or plan)
         if plain and (reports := way.short()) is not None:
-            with report.reporter(hosts=[one.host for one in reports]) as shown:
-                shown.close(reports)
+            report.summary(reports)
             return 0
 
         from pathlib import Path
