@@ -126,7 +126,7 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
         if not writes and (known := _path(path)) and not known.startswith(notes.skip):
             notes.opened(known)
     elif event in ("os.listdir", "os.scandir"):
-        importing = sys._getframe(1).f_code.co_filename.startswith("<frozen importlib")
+        importing = "importlib" in sys._getframe(1).f_code.co_filename  # it looks for modules and packages
         known = None if importing else _path(arguments[0] or ".")
         if known and not f"{known}/".startswith(notes.skip):
             notes.listed(known)

@@ -67,16 +67,17 @@ class Opened:
 class Openings:
     """Hosts on their way; those that nobody took are closed with it.
 
-    password: see :func:`deploy.transport.connect`.
+    password: see :func:`deploy.transport.connect`. asking: whether the hosts are to be asked, once that is known.
     """
 
-    def __init__(self, password: Callable[[str], Secret] | None) -> None:
+    def __init__(self, password: Callable[[str], Secret] | None, asking: Future[bool]) -> None:
         self._password = password
+        self._asking = asking
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="opening")
         self._begun: dict[Endpoint, Future[Opened]] = {}
 
     def begin(self, host: Endpoint, question: Question | None, mark: str) -> None:
-        """Connect, and ask when there is a question; returns at once. A host that was begun goes on."""
+        """Connect, and ask when that is right; returns at once. A host that was begun goes on."""
         if host not in self._begun:
             self._begun[host] = self._pool.submit(self._open, host, question, mark)
 
@@ -91,6 +92,8 @@ class Openings:
 
     def close(self) -> None:
         """Close all that were not taken, whenever they are there; waits for none."""
+        if not self._asking.done():
+            self._asking.set_result(False)
         for begun in self._begun.values():
             begun.add_done_callback(_close)
         self._begun.clear()
@@ -100,7 +103,7 @@ class Openings:
         began = monotonic()
         with inputs.aside():
             session = transport.connect(host, password=self._password)
-            if question is None:
+            if question is None or not self._asking.result():
                 return Opened(session, began)
             script = question.asked(mark)
             try:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol
 
-from deploy import look
+from deploy import inputs, look
 from deploy.apply import Numbered, Program, compile_plan
 from deploy.errors import ApplyError, LockedError
 from deploy.events import Emit, Note, Sending, StepFinished, StepOutput, StepStarted
@@ -173,6 +173,10 @@ class Remote:
         self.session.close()
 
     def _send(self, host: str, program: Program, emit: Emit) -> None:
+        with inputs.aside():  # what is read again for sending was read before, and is what it was
+            self._put(host, program, emit)
+
+    def _put(self, host: str, program: Program, emit: Emit) -> None:
         self.session.put("bundle", program.bundle())
         for upload in program.uploads:
             self.session.put(

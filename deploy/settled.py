@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
@@ -63,7 +64,8 @@ class Way:
     def __post_init__(self) -> None:
         self._mark = secrets.token_hex(8)
         self._notes = inputs.note(*(self.state / name for name in ("facts", "settled", "begun", "sources")))
-        self._openings = Openings(self.password)
+        self._asking: Future[bool] = Future()
+        self._openings = Openings(self.password, self._asking)
         with inputs.aside():
             self.known = _read(self._file)
 
@@ -84,7 +86,7 @@ class Way:
             return None
         for host, question in self.known.hosts:
             self._openings.begin(host, question, self._mark)
-        if not inputs.trees_hold(self.known.inputs):
+        if not self._ask():
             return None
         try:
             return [report for host, question in self.known.hosts if (report := self._same(host, question))]
@@ -115,7 +117,14 @@ class Way:
             if host.address is not None:
                 place = _place(host)
                 self._openings.begin(place, asked.get(place), self._mark)
+        self._ask()
         return hosts
+
+    def _ask(self) -> bool:
+        """Have the hosts asked what they were asked last, unless folders changed: they would tell in vain in what."""
+        if not self._asking.done():
+            self._asking.set_result(self.known is not None and inputs.trees_hold(self.known.inputs))
+        return self._asking.result()
 
     @contextmanager
     def reach(self, host: Host, password: Password | None) -> Iterator[Remote]:
