@@ -1,0 +1,172 @@
+"""Where the time of a run with nothing to do goes, beside what each part may take: `python bench/budget.py HOST`.
+
+    python bench/budget.py web1              15 runs of each way, a table of medians in milliseconds
+    python bench/budget.py web1 --runs 30
+
+Runs `invoke provision --host HOST` in the current project, which must be settled; the long way is the same with
+`.barehost/settled` put aside. The moments are noted inside the command itself, by wrapping the functions named below.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+SHORT = {
+    "Python starts": ("", "", 20),
+    "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
+    "what was read last is compared": ("deploy.transport", "connect", 20),
+    "SSH is imported": ("deploy.transport.link", "open_link", 60),
+    "connected and logged in": ("deploy.transport.link", "open_link.", 30),
+    "the host is ready to answer": ("deploy.transport.channel", "LoopSession.__init__.", 15),
+    "the host has answered": ("deploy.transport.channel", "LoopSession.run.", 60),
+    "said": ("deploy.report", "summary.", 5),
+    "ended": ("", "end", 15),
+}
+"""Each part with the function whose call ends it (with a dot: whose return does), and the milliseconds it may take."""
+
+LONG = {
+    "Python starts": ("", "", 20),
+    "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
+    "the inventory is read and checked": ("deploy.tasks.common", "chosen.", 110),
+    "the engine and the roles are imported": ("deploy.fleet", "run", 90),
+    "the host has answered, asked meanwhile": ("deploy.look", "parse", 120),
+    "compared": ("deploy.fleet", "run.", 15),
+    "said, remembered and ended": ("", "end", 40),
+}
+
+Part = tuple[str, str, int]
+
+
+def main() -> None:
+    """Measure both ways in turn and print the tables."""
+    import argparse  # here, for what is measured starts with this file too
+    from statistics import median
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("host")
+    parser.add_argument("--runs", type=int, default=15)
+    chosen = parser.parse_args()
+    found: dict[bool, list[dict[str, float]]] = {True: [], False: []}
+    for _ in range(chosen.runs):
+        for short in (False, True):
+            found[short].append(measured(chosen.host, short))
+    for short, title, parts in ((True, "the short way", SHORT), (False, "the long way", LONG)):
+        print(f"\n| {title} | median ms | at most |\n|---|---|---|")
+        total = 0
+        for name, (*_, limit) in parts.items():
+            print(f"| {name} | {median(run[name] for run in found[short]):.0f} | {limit} |")
+            total += limit
+        print(f"| together | {median(sum(run.values()) for run in found[short]):.0f} | {total} |")
+
+
+def measured(host: str, short: bool) -> dict[str, float]:
+    """One run: milliseconds by part."""
+    import subprocess
+
+    state = Path(os.environ.get("BAREHOST_STATE") or ".barehost")
+    kept, aside = state / "settled", state / "settled.aside"
+    if not short:
+        kept.rename(aside)
+    reading, writing = os.pipe()
+    try:
+        began = time.monotonic()
+        argv = [sys.executable, __file__, "run", "short" if short else "long", str(writing), host]
+        subprocess.run(argv, pass_fds=[writing], stdout=subprocess.DEVNULL, check=True, timeout=120)
+        ended = time.monotonic()
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            moments = {
+                name: float(when) for name, when in (line.rsplit(" ", 1) for line in told.read().splitlines())
+            }
+    finally:
+        if aside.exists():
+            subprocess.run(["rm", "-rf", str(kept)], check=True)
+            aside.rename(kept)
+    moments[list(SHORT if short else LONG)[-1]] = ended
+    parts: dict[str, float] = {}
+    for name in SHORT if short else LONG:
+        parts[name] = 1000 * (moments[name] - began)
+        began = moments[name]
+    return parts
+
+
+class Noting(importlib.abc.MetaPathFinder):
+    """Wraps functions of modules when those are imported, so that nothing is imported earlier than it would be."""
+
+    def __init__(self, parts: dict[str, Part], note: Callable[[str], None]) -> None:
+        self.parts, self.note = parts, note
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        wanted = [(part, place[1]) for part, place in self.parts.items() if place[0] == name]
+        if not wanted:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        assert spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader)
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            for part, function in wanted:
+                self.wrap(module, part, function)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+    def wrap(self, module: ModuleType, part: str, function: str) -> None:
+        """Note the first call, or with a dot at its end the first return."""
+        after = function.endswith(".")
+        owner: Any = module
+        *owners, name = function.rstrip(".").split(".")
+        for one in owners:
+            owner = getattr(owner, one)
+        inner = getattr(owner, name)
+
+        @functools.wraps(inner)
+        def noting(*arguments: Any, **options: Any) -> Any:
+            if not after:
+                self.note(part)
+            result = inner(*arguments, **options)
+            if after:
+                self.note(part)
+            return result
+
+        setattr(owner, name, noting)
+
+
+def run(way: str, writing: int, host: str) -> None:
+    """Be `invoke provision --host HOST`, and write down the moments."""
+    parts = SHORT if way == "short" else LONG
+    noted: set[str] = set()
+
+    def note(part: str) -> None:
+        if part not in noted:
+            noted.add(part)
+            os.write(writing, f"{part} {time.monotonic()}\n".encode())
+
+    note(next(iter(parts)))
+    sys.meta_path.insert(0, Noting(parts, note))
+    sys.argv = [str(Path(sys.executable).with_name("invoke")), "provision", "--host", host]
+    from invoke.main import program
+
+    program.run()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["run"]:
+        run(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    else:
+        main()
