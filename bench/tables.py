@@ -128,9 +128,9 @@ def write(results: Results, folder: Path) -> str:
     (folder / f"{stamp}.md").write_text(text)
     medians = {
         CASE[case].title: {
-            PEER[peer].title: ((), False) if cell.failure else (cell.wall, cell.late)
-            for (other, peer), cell in results.cells.items()
-            if other == case
+            peer.title: ((), False) if cell.failure else (cell.wall, cell.late)
+            for name, peer in PEER.items()
+            if (cell := results.cells.get((case, name)))
         }
         for case in dict.fromkeys(case for case, _ in results.cells)
     }

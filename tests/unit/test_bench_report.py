@@ -241,6 +241,13 @@ def test_every_case_and_every_peer_is_in_the_picture() -> None:
         assert [one for one in following if one in block][: len(block)] == list(block)
 
 
+def test_peers_stand_in_the_same_order_everywhere_whoever_began(tmp_path: Path) -> None:
+    text_of([*runs("push", "tar", 1), *runs("push", "ansible", 2), *runs("push", "barehost", 1)], tmp_path)
+    texts = [one.text for one in ElementTree.parse(tmp_path / "2026-01-02-0304.svg").iter(f"{SVG}text")]
+    order = [texts.index(title) for title in ("Barehost", "tar over ssh", "Ansible")]
+    assert order == sorted(order)
+
+
 def test_the_picture_shows_medians_what_was_ended_and_what_failed() -> None:
     texts = shown(
         {"a <case> & more": {"one": ((0.4, 0.5, 0.9), False), "two": ((240.2,), True), "three": ((), False)}}
