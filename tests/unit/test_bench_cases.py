@@ -48,21 +48,24 @@ def site() -> Iterator[tuple[Site, Target]]:
         thread.join()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cases, "SERVED_SECONDS", 0.5)
+    """For tests of a site that will not answer as it should."""
+    monkeypatch.setattr(cases, "SERVED_SECONDS", 0.8)
 
 
 def test_a_site_that_answers_is_served(site: tuple[Site, Target]) -> None:
     cases.served([site[1]], 1)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_site_with_another_page_is_not_served(site: tuple[Site, Target]) -> None:
     site[0].pages["/"] = b"Welcome to nginx!"
     with pytest.raises(AssertionError, match="web does not serve the site"):
         cases.served([site[1]], 1)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_site_without_its_static_files_is_not_served(site: tuple[Site, Target]) -> None:
     del site[0].pages["/static/d7/0107.bin"]
     with pytest.raises(OSError, match="404"):
@@ -72,30 +75,33 @@ def test_a_site_without_its_static_files_is_not_served(site: tuple[Site, Target]
         cases.served([site[1]], 1)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_host_that_does_not_answer_serves_nothing() -> None:
     with pytest.raises(AssertionError, match="gone does not serve the site"):
         cases.served([Target("gone", "127.0.0.1:1")], 1)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_one_bad_host_among_good_ones_is_seen(site: tuple[Site, Target]) -> None:
     with pytest.raises(AssertionError, match="gone"):
         cases.served([site[1], Target("gone", "127.0.0.1:1")], 1)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_release_is_proven_by_the_version_of_this_run(site: tuple[Site, Target]) -> None:
     cases.released([site[1]], 3)
     with pytest.raises(AssertionError, match="web serves another version"):
         cases.released([site[1]], 4)
 
 
-def test_the_version_is_waited_for(site: tuple[Site, Target], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cases, "SERVED_SECONDS", 10)
+def test_the_version_is_waited_for(site: tuple[Site, Target]) -> None:
     timer = threading.Timer(0.2, site[0].pages.update, args=({"/": b"version 4"},))
     timer.start()
     cases.released([site[1]], 4)
     timer.join()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_file_is_shipped_when_it_is_served_as_it_is_in_this_run(site: tuple[Site, Target]) -> None:
     site[0].pages["/static/d3/0103.bin"] = static_content(3)
     cases.shipped([site[1]], 3)

@@ -16,7 +16,7 @@ import pytest
 MEASURE = Path(__file__).parents[2] / "bench" / "measure.py"
 
 SPIN = "import time; end = time.process_time() + {seconds}\nwhile time.process_time() < end: pass"
-HOLD = "held = bytearray({size}); import time; time.sleep(0.4)"
+HOLD = "held = b'x' * {size}; print('holds', flush=True); import time; time.sleep(0.5)"
 
 
 def words(result: Path, *command: str, limit: float, watch: bool) -> list[str]:
@@ -46,7 +46,7 @@ def python(text: str) -> tuple[str, ...]:
 
 def test_the_wall_is_that_of_the_command_and_waiting_is_no_cpu(tmp_path: Path) -> None:
     told = measured(tmp_path, "sleep", "0.3")
-    assert 0.3 <= told["wall"] < 1.5
+    assert 0.3 <= told["wall"] < 5
     assert told["cpu"] < 0.1
     assert told["code"] == 0
     assert not told["late"]
@@ -59,29 +59,32 @@ def test_cpu_is_the_commands_and_that_of_what_it_started(tmp_path: Path) -> None
 
 
 def test_what_outlives_the_command_is_counted_and_ended(tmp_path: Path) -> None:
-    spin = SPIN.format(seconds=0.2) + "\nimport time; time.sleep(60)"
+    spin = SPIN.format(seconds=0.2) + "\nprint(os.getpid(), flush=True); time.sleep(60)"
     mark = tmp_path / "pid"
     text = f"""
-import subprocess, sys, time
-left = subprocess.Popen([sys.executable, '-IS', '-c', {spin!r}], start_new_session=True)
-open({str(mark)!r}, 'w').write(str(left.pid))
-time.sleep(0.6)
+import subprocess, sys
+argv = [sys.executable, '-IS', '-c', {"import os; " + spin!r}]
+left = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.PIPE, text=True)
+open({str(mark)!r}, 'w').write(left.stdout.readline())
 """
     began = time.monotonic()
     told = measured(tmp_path, *python(text))
     assert time.monotonic() - began < 15
     assert told["wall"] < 10, "the command's own end counts, not that of what it left"
     assert told["cpu"] >= 0.2
-    assert not Path(f"/proc/{mark.read_text()}").exists()
+    assert not Path(f"/proc/{mark.read_text().strip()}").exists()
 
 
 def test_memory_is_the_peak_of_all_processes_together(tmp_path: Path) -> None:
     hold = HOLD.format(size=40 << 20)
-    text = f"import subprocess, sys; subprocess.run([sys.executable, '-IS', '-c', {hold!r}])"
+    start = (
+        f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-IS', '-c', {hold!r}], text=True"
+    )
     small = measured(tmp_path, "sleep", "0.3", watch=True)["memory"]
     one = measured(tmp_path, *python(hold), watch=True)["memory"]
-    child = measured(tmp_path, *python(text + f"; {hold}"), watch=True)["memory"]
-    both = measured(tmp_path, *python(text.replace("run(", "Popen(") + f"; {hold}"), watch=True)["memory"]
+    child = measured(tmp_path, *python(f"{start}); child.wait(); {hold}"), watch=True)["memory"]
+    beside = f"{start}, stdout=-1); child.stdout.readline(); {hold}; child.wait()"
+    both = measured(tmp_path, *python(beside), watch=True)["memory"]
     assert small < 10
     assert 40 <= one < 70
     assert 40 <= child < 80, "one after the other"

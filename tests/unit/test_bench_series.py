@@ -148,8 +148,8 @@ def test_a_case_has_rounds_of_its_own_unless_the_plan_says_another_number(world:
 
 def test_a_peer_that_has_spent_its_time_stops_and_the_others_go_on(world: World) -> None:
     world.peer("fast")
-    world.peer("slow", "sleep 0.3")
-    world.case("noop", rounds=4, budget=0.5)
+    world.peer("slow", "sleep 0.8")
+    world.case("noop", rounds=4, budget=1.5)
     samples = world.run("noop", rounds=None, fewest=0)
     assert [one.peer for one in samples].count("slow") == 2
     assert [one.peer for one in samples].count("fast") == 5
