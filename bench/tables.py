@@ -89,7 +89,7 @@ def machine(place: Place) -> dict[str, str]:
     checkout = str(Path(__file__).parent)
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": _told(["git", "-C", checkout, "rev-parse", "--short", "HEAD"]).strip(),
+        "commit": _told(["git", "-C", checkout, "describe", "--always", "--dirty", "--exclude=*"]).strip(),
         "machine": f"{os.cpu_count()} processors, {memory} GiB, Linux {platform.release()}",
         "load before": f"{os.getloadavg()[0]:.1f}",
         "Python": platform.python_version(),
