@@ -147,10 +147,19 @@ def test_mitogen_takes_its_first_step_with_plain_ansible(place: Place) -> None:
 
 def test_ansible_is_as_fast_as_its_documentation_makes_it() -> None:
     text = (PEERS / "ansible/ansible.cfg").read_text()
-    for setting in ("pipelining = True", "ControlMaster=auto", "ControlPersist=60s", "forks = 20"):
+    for setting in (
+        "pipelining = True",
+        "ControlMaster=auto",
+        "ControlPersist=60s",
+        "ControlPath=",
+        "forks = 20",
+    ):
         assert setting in text
     for play in (PEERS / "ansible").glob("*.yml"):
         assert "gather_facts: false" in play.read_text()
+        assert play.read_text().count("synchronize:") == play.read_text().count(
+            "ssh_connection_multiplexing: true"
+        )
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.what)
