@@ -64,7 +64,7 @@ def test(context: Context, only: str = "", k: str = "") -> int:
 
 @task(
     help={
-        "quick": "about three minutes: fewer cases, peers and rounds",
+        "quick": "about four minutes: fewer cases, peers and rounds",
         "case": "only these, with commas between them; bench/README.md lists them",
         "peer": "only these, with commas between them",
         "rounds": "runs of each peer in each case, at most; default: by case",
