@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from bench import peers
@@ -29,22 +30,27 @@ QUICK = Plan(
     rounds=3,
     budget=20,
     limit=120,
+    fewest=0,
 )
-FULL = Plan(cases=tuple(CASE), peers=tuple(PEER), rounds=7, budget=45, limit=240)
+FULL = Plan(cases=tuple(CASE), peers=tuple(PEER), limit=240)
 
 
 def main() -> int:
-    """Parse, measure, write; the exit code."""
+    """Parse, measure, write after every case, so that a run that is ended keeps those it has; the exit code."""
     plan, out = _parse()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = CHECKOUT / ".barehost" / "bench"
     os.environ["BAREHOST_STATE"] = str(work / "state")
     short = Path(tempfile.mkdtemp(prefix="bench."))
     try:
-        place = Place(Job(work), work / "state", *peers.install(work), short)
+        barehost, (venv, collections) = peers.install_barehost(work), peers.install_peers(work)
+        place = Place(Job(work), work / "state", barehost, venv, collections, short)
         place.job.write()
+        results = Results(machine(place), [], plan.cases)
         with Series(place, plan) as series:
-            results = Results(machine(place.venv), series.measure())
+            for samples in series.measure():
+                results = replace(results, samples=tuple(samples))
+                write(results, out)
     finally:
         shutil.rmtree(short, ignore_errors=True)
     print(write(results, out))
@@ -58,9 +64,13 @@ def _parse() -> tuple[Plan, Path]:
     parser.add_argument("--quick", action="store_true", help="a short run: fewer cases, peers and rounds")
     parser.add_argument("--case", help=f"with commas between them; default: all: {', '.join(CASE)}")
     parser.add_argument("--peer", help=f"with commas between them; default: all: {', '.join(PEER)}")
-    parser.add_argument("--rounds", type=int, help="runs of each peer in each case, at most")
     parser.add_argument(
-        "--budget", type=float, help="seconds after which a peer's case gets no further round"
+        "--rounds", type=int, help="runs of each peer in each case, at most; default: by case"
+    )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        help="seconds after which a peer gets no further round in a case; default: by case",
     )
     parser.add_argument(
         "--limit", type=float, help="seconds after which one run is ended and counts as slower"
@@ -70,7 +80,8 @@ def _parse() -> tuple[Plan, Path]:
     base = QUICK if chosen.quick else FULL
     if chosen.rounds is not None and not 1 <= chosen.rounds <= 50:
         parser.error("between 1 and 50 rounds")
-    return Plan(
+    return replace(
+        base,
         cases=_named(parser, chosen.case, CASE) or base.cases,
         peers=_named(parser, chosen.peer, PEER) or base.peers,
         rounds=chosen.rounds or base.rounds,

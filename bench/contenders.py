@@ -6,7 +6,8 @@ The peers' own files are in bench/peers/. Every run starts without an open conne
 from __future__ import annotations
 
 import json
-import sys
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +27,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Place:
-    """What every command line needs to know. state: staging's folder; venv: the peers' own; short: for sockets."""
+    """What every command line needs to know. state: staging's folder; barehost, venv: the virtual environments of
+    Barehost and of its peers; short: a folder for sockets, whose paths must be."""
 
     job: Job
     state: Path
+    barehost: Path
     venv: Path
     collections: Path
     short: Path
@@ -65,6 +68,29 @@ class Act:
     what: str
     body: str = "10m"
     folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a run says that it took itself, over all its hosts: round trips, and bytes both ways."""
+
+    round_trips: int
+    bytes: int
+
+
+_COST = re.compile(r"(\d+) round trips? · ([\d.]+) (k?M?B)\b")
+_UNIT = {"B": 1, "kB": 1000, "MB": 1_000_000}
+
+
+def said(output: str) -> Said | None:
+    """Read off what a run printed, a line a host; None for the peers, which do not say it."""
+    found = _COST.findall(output)
+    if not found:
+        return None
+    return Said(
+        sum(int(trips) for trips, _, _ in found),
+        round(sum(float(number) * _UNIT[unit] for _, number, unit in found)),
+    )
 
 
 Command = Callable[[Place, Sequence[Target], Act], Run]
@@ -109,14 +135,14 @@ def barehost(place: Place, hosts: Sequence[Target], act: Act) -> Run:
     task = "release" if act.what == "release" else "provision"
     return Run(
         (
-            str(Path(sys.executable).with_name("invoke")),
+            str(place.barehost / "bin" / "invoke"),
             task,
             "--host",
             ",".join(host.name for host in hosts),
         ),
         place.job.project,
         {"BAREHOST_STATE": str(place.state)},
-        quiet="nothing to change|unchanged",
+        quiet=r"^(?!.*\b\d+ changed)(?=.*(nothing to change|unchanged))",
     )
 
 
@@ -176,7 +202,7 @@ def ansible(place: Place, hosts: Sequence[Target], act: Act, *, mitogen: bool = 
     if act.what == "first":
         begin = (playbook, "-i", str(file), "bootstrap.yml")
         if mitogen:  # which cannot reach a host without Python: the first step is plain Ansible's
-            argv = ("sh", "-c", f"ANSIBLE_STRATEGY=linear {' '.join(begin)} && {' '.join(argv)}")
+            argv = ("sh", "-c", f"ANSIBLE_STRATEGY=linear {shlex.join(begin)} && {shlex.join(argv)}")
         else:
             argv = (*begin, "site.yml")
     return Run(argv, folder, env, quiet=r"^(?!.*changed=[1-9])")

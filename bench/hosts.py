@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bench.contenders import Target
 from deploy import staging
+from deploy.staging import StagingHost
 
 BOOTING = 4
 """Hosts booted at once: a boot keeps a core busy for about a second."""
@@ -45,14 +46,18 @@ def up(names: Sequence[str], image: str | None = None) -> list[Target]:
 
 def _up(name: str, image: str | None) -> Target:
     host = staging.up(name, image=image)
-    _count(name)
+    _count(host)
     return Target(name, host.address)
 
 
 def again(host: Target) -> None:
     """Bare once more, or as its image was."""
-    staging.reset(host.name)
-    _count(host.name)
+    _count(staging.reset(host.name))
+
+
+def freeze(host: Target, image: str) -> None:
+    """Keep what the host holds as an image to boot others from; the host is gone."""
+    staging.freeze(host.name, image)
 
 
 def clear() -> None:
@@ -78,33 +83,39 @@ def inside(host: Target, script: str) -> str:
     return done.stdout
 
 
-def _count(name: str) -> None:
+def _count(host: StagingHost) -> None:
     """Make sshd log each session, and the kernel count what goes over port 22."""
-    target = Target(name, "")
+    target = Target(host.name, host.address)
     inside(target, "echo 'LogLevel VERBOSE' > /etc/ssh/sshd_config.d/00-bench.conf && systemctl reload ssh")
     for rule in (
         "INPUT -p tcp --dport 22 --syn",
         "INPUT -p tcp --dport 22",
         "OUTPUT -p tcp --sport 22",
     ):
-        _iptables(name, "-A", *rule.split())
+        _iptables(host, "-A", *rule.split())
 
 
 def traffic(hosts: Sequence[Target]) -> Traffic:
     """The counts of these hosts since they were booted, added up."""
-    total = Traffic()
-    for host in hosts:
-        rows = re.findall(r"^\s*(\d+)\s+(\d+)\s.*tcp", _iptables(host.name, "-L", "-vxn"), re.MULTILINE)
-        opened, inwards, outwards = rows
-        log = inside(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Starting session' || :")
-        total += Traffic(int(opened[0]), int(inwards[1]), int(outwards[1]), int(log))
-    return total
+    running = {host.name: host for host in staging.running()}
+    with ThreadPoolExecutor(BOOTING) as pool:
+        return sum(pool.map(lambda host: _traffic(host, running[host.name]), hosts), Traffic())
 
 
-def _iptables(name: str, *words: str) -> str:
-    pid = next(host.pid for host in staging.running() if host.name == name)
+def _traffic(target: Target, host: StagingHost) -> Traffic:
+    log = inside(target, "journalctl --no-pager -o cat -t sshd | grep -c '^Starting session' || :")
+    return counted(_iptables(host, "-L", "-vxn"), int(log))
+
+
+def counted(table: str, sessions: int) -> Traffic:
+    """What `iptables -L -vxn` says of the three rules of :func:`_count`."""
+    opened, inwards, outwards = re.findall(r"^\s*(\d+)\s+(\d+)\s.*tcp", table, re.MULTILINE)
+    return Traffic(int(opened[0]), int(inwards[1]), int(outwards[1]), sessions)
+
+
+def _iptables(host: StagingHost, *words: str) -> str:
     return subprocess.run(
-        ["nsenter", f"--net=/proc/{pid}/ns/net", "iptables", *words],
+        ["nsenter", f"--net=/proc/{host.pid}/ns/net", "iptables", *words],
         capture_output=True,
         text=True,
         check=True,

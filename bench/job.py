@@ -85,7 +85,7 @@ class Job:
     def change_static(self, version: int) -> None:
         """Give one static file new content of the same length."""
         file = self.site / "static" / "d3" / "0103.bin"
-        file.write_bytes(random.Random(version).randbytes(file.stat().st_size))
+        file.write_bytes(static_content(version))
 
     def fill(self, name: str) -> Path:
         """The folder of that name, made when it is not there."""
@@ -93,6 +93,11 @@ class Job:
         if not folder.is_dir():
             fill(folder, *FOLDERS[name])
         return folder
+
+
+def static_content(version: int) -> bytes:
+    """What :meth:`Job.change_static` writes."""
+    return random.Random(version).randbytes(STATIC_BYTES // STATIC)
 
 
 FOLDERS = {

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import FrameType
 
 _SUBREAPER = 36
+GRACE = 5.0
+"""Seconds between the signal that asks and the one that does not."""
 _PAUSE = 0.02
 """Seconds between two looks at memory, at least; four times as long as a look takes, where that is more."""
 
@@ -32,19 +34,17 @@ def main() -> None:
         sys.exit("this kernel does not let a process adopt what its children leave behind")
     signal.signal(signal.SIGTERM, _stop)
     memory = Memory() if watch == "1" else None
+    limited = Limit(float(limit))
     began = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    timer = threading.Timer(float(limit), end, args=(signal.SIGTERM,))
-    timer.start()
     try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
     except BaseException:
-        end(signal.SIGTERM)
+        left_behind()
         raise
     finally:
-        late = not timer.is_alive()
-        timer.cancel()
+        late = limited.stop()
         peak = memory.stop() if memory else None
     cpu = usage.ru_utime + usage.ru_stime + left_behind()
     told = {
@@ -85,7 +85,7 @@ def left_behind() -> float:
     """End what outlived the command; the CPU seconds it took."""
     seconds = 0.0
     end(signal.SIGTERM)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + GRACE
     while True:
         try:
             pid, _, usage = os.wait4(-1, os.WNOHANG)
@@ -97,6 +97,30 @@ def left_behind() -> float:
             end(signal.SIGKILL)
         else:
             time.sleep(0.005)
+
+
+class Limit(threading.Thread):
+    """Ends all that runs below this process when the time is up, at first gently."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(daemon=True)
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._late = False
+        self.start()
+
+    def run(self) -> None:
+        if not self._over.wait(self._seconds):
+            self._late = True
+            end(signal.SIGTERM)
+            if not self._over.wait(GRACE):
+                end(signal.SIGKILL)
+
+    def stop(self) -> bool:
+        """Whether the time was up."""
+        self._over.set()
+        self.join()
+        return self._late
 
 
 class Memory(threading.Thread):

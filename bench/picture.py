@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from html import escape
+from statistics import median
 
 Block = Mapping[str, tuple[tuple[float, ...], bool]]
-"""By peer: seconds of every run, and whether it was ended at the limit."""
+"""By peer: seconds of every run, none where it failed, and whether one was ended at the limit."""
 
 WIDTH, LEFT, RIGHT, BAR, HEAD = 900, 190, 130, 15, 26
 COLOURS = {
@@ -22,9 +23,8 @@ COLOURS |= {"pyinfra + TCP_NODELAY": "#d3b974"}
 
 def draw(blocks: Mapping[str, Block], machine: Mapping[str, str]) -> str:
     """The picture as SVG; one without a run has the title only."""
-    longest = max((max(wall) for block in blocks.values() for wall, _ in block.values()), default=1.0)
-    shortest = min((min(wall) for block in blocks.values() for wall, _ in block.values()), default=0.1)
-    scale = Scale(10 ** math.floor(math.log10(shortest)), longest)
+    every = [seconds for block in blocks.values() for wall, _ in block.values() for seconds in wall]
+    scale = Scale(10 ** math.floor(math.log10(min(every, default=0.1))), max(every, default=1.0))
     height = 60 + sum(HEAD + BAR * len(block) for block in blocks.values()) + 20
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
@@ -67,10 +67,13 @@ def _grid(scale: Scale, height: int) -> Iterator[str]:
 
 
 def _bar(scale: Scale, y: float, name: str, wall: list[float], late: bool) -> Iterator[str]:
-    middle = wall[len(wall) // 2] if len(wall) % 2 else (wall[len(wall) // 2 - 1] + wall[len(wall) // 2]) / 2
+    yield f'<text x="{LEFT - 6}" y="{y + 11:.1f}" text-anchor="end">{escape(name)}</text>'
+    if not wall:
+        yield f'<text x="{LEFT + 5}" y="{y + 11:.1f}" fill="#888">failed</text>'
+        return
+    middle = median(wall)
     colour = COLOURS.get(name, "#888")
     width = scale(middle) - LEFT
-    yield f'<text x="{LEFT - 6}" y="{y + 11:.1f}" text-anchor="end">{escape(name)}</text>'
     yield f'<rect x="{LEFT}" y="{y + 2:.1f}" width="{width:.1f}" height="{BAR - 4}" fill="{colour}"/>'
     if wall[0] != wall[-1]:
         yield (

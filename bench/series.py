@@ -17,24 +17,27 @@ from typing import Self
 
 from bench import cases, hosts
 from bench.cases import CASE, Case
-from bench.contenders import MAKER, PEER, Act, Peer, Place, Run, Target
+from bench.contenders import MAKER, PEER, Act, Peer, Place, Run, Said, Target, said
 from bench.hosts import Traffic
-from deploy import staging
 
 MEASURE = Path(__file__).with_name("measure.py")
 GLANCE, CALM, PATIENCE = 0.5, 0.15, 15.0
 """A run begins when the processors were idle but for this share for this many seconds, or after so many seconds."""
+MAKING = 600.0
+"""Seconds for what is not measured: a host made to begin with, files that are to be there already."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. rounds: at most. budget: seconds after which a peer's case has had enough. limit: of a run."""
+    """What is measured. rounds, budget: for every case, instead of its own. limit: seconds after which a run is
+    ended. fewest: rounds beside the watched one that a peer gets although its time is spent."""
 
     cases: tuple[str, ...]
     peers: tuple[str, ...]
-    rounds: int
-    budget: float
     limit: float
+    rounds: int | None = None
+    budget: float | None = None
+    fewest: int = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Sample:
     """One run. wall, cpu: seconds. memory: MiB, None where it was not watched. late: ended at the limit.
 
     watched: its memory was sampled and the traffic counted; such a run warms caches, and its times count only
-    where there is no other. busy: what others took of the processors just before it, from 0 to 1.
+    where there is no other. said: what the run says itself that it took. busy: what others took of the processors
+    just before it, from 0 to 1.
     """
 
     case: str
@@ -53,6 +57,7 @@ class Sample:
     traffic: Traffic | None = None
     late: bool = False
     watched: bool = False
+    said: Said | None = None
     busy: float = 0.0
     failure: str = ""
 
@@ -64,7 +69,8 @@ class Series:
     place: Place
     plan: Plan
     samples: list[Sample] = field(default_factory=list)
-    made: set[str] = field(default_factory=set)
+    made: dict[str, str] = field(default_factory=dict)
+    """By the kind of hosts: why there are none to begin with, empty where there are."""
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __enter__(self) -> Self:
@@ -76,14 +82,15 @@ class Series:
         hosts.clear()
         cases.tidy(self.place.job)
 
-    def measure(self) -> list[Sample]:
-        """Every case of the plan; first the bare ones, for what they leave is what the others begin with."""
+    def measure(self) -> Iterator[list[Sample]]:
+        """Every case of the plan, and after each all samples so far; first the bare hosts, for what they become is
+        what the others begin with."""
         for case in (CASE[name] for name in CASE if name in self.plan.cases):
             if case.name == "first":
                 self._first(case)
             else:
                 self._case(case)
-        return self.samples
+            yield self.samples
 
     def _peers(self, case: Case) -> list[Peer]:
         return [PEER[name] for name in case.peers if name in self.plan.peers]
@@ -94,17 +101,20 @@ class Series:
         self._rounds(case, peers, targets)
         for peer in peers:
             if MAKER[peer.leaves] == peer.name and not self._failed(case, peer):
-                staging.freeze(targets[peer.name][0].name, f"made-{peer.leaves}")
-                self.made.add(peer.leaves)
+                hosts.freeze(targets[peer.name][0], f"made-{peer.leaves}")
+                self.made[peer.leaves] = ""
             else:
                 hosts.down(targets[peer.name])
 
     def _case(self, case: Case) -> None:
-        peers = [peer for peer in self._peers(case) if self._image(peer.leaves)]
-        if not peers:
-            return
+        peers = []
+        for peer in self._peers(case):
+            if failure := self._image(peer.leaves):
+                self.samples.append(Sample(case.name, peer.name, 0, 0, failure=failure))
+            else:
+                peers.append(peer)
         shared: dict[str, list[Target]] = {}
-        for leaves in {peer.leaves for peer in peers}:
+        for leaves in dict.fromkeys(peer.leaves for peer in peers):
             users = [peer.name for peer in peers if peer.leaves == leaves]
             # one host each where there is one; a fleet is the same for all who can go on with it
             names = users if case.count == 1 else [leaves]
@@ -116,27 +126,28 @@ class Series:
         finally:
             hosts.down([one for booted in shared.values() for one in booted])
 
-    def _image(self, leaves: str) -> bool:
-        """Whether there are hosts of that kind to begin with; made now where no case has."""
+    def _image(self, leaves: str) -> str:
+        """Make hosts of that kind to begin with, unless a case has; why there are none, if so."""
         if leaves not in self.made:
             maker = PEER[MAKER[leaves]]
+            print(f"{time.strftime('%H:%M:%S')} {maker.name} makes its host", file=sys.stderr, flush=True)
             (target,) = hosts.up([f"b-{maker.name}"])
-            sample = self._run(CASE["first"], maker, [target], watched=True, limit=600)
-            if sample.failure:
-                print(sample.failure, file=sys.stderr)
+            sample = self._run(CASE["first"], maker, [target], watched=True, limit=MAKING)
+            failure = sample.failure or ("over the limit" if sample.late else "")
+            if failure:
                 hosts.down([target])
-                return False
-            staging.freeze(target.name, f"made-{leaves}")
-            self.made.add(leaves)
-        return True
+                failure = f"no host to begin with: {failure}"
+            else:
+                hosts.freeze(target, f"made-{leaves}")
+            self.made[leaves] = failure
+        return self.made[leaves]
 
     def _rounds(self, case: Case, peers: Sequence[Peer], targets: dict[str, list[Target]]) -> None:
-        """Peers in turn, the order turned by one each round, until each has its rounds or its time is spent."""
-        spent = dict.fromkeys((peer.name for peer in peers), 0.0)
-        for number in range(self.plan.rounds + 1):
-            turn = number % len(peers)
+        """Peers in turn, the order turned by one each round, until each has had enough; the first is watched."""
+        for number in range((self.plan.rounds or case.rounds) + 1):
+            turn = number % len(peers) if peers else 0
             for peer in (*peers[turn:], *peers[:turn]):
-                if number and (spent[peer.name] > self.plan.budget or self._failed(case, peer)):
+                if number and self._enough(case, peer, number - 1):
                     continue
                 if number and case.before:
                     for one in targets[peer.name]:
@@ -145,8 +156,14 @@ class Series:
                     self._settle(case, peer, targets[peer.name])
                 sample = self._run(case, peer, targets[peer.name], watched=not number, limit=self.plan.limit)
                 self.samples.append(sample)
-                spent[peer.name] += sample.wall
                 _tell(sample, number)
+
+    def _enough(self, case: Case, peer: Peer, counted: int) -> bool:
+        """Whether a peer has failed, or spent its time and had the fewest rounds."""
+        if peer.name in case.once or self._failed(case, peer):
+            return True
+        spent = sum(one.wall for one in self.samples if (one.case, one.peer) == (case.name, peer.name))
+        return counted >= self.plan.fewest and spent > (self.plan.budget or case.budget)
 
     def _settle(self, case: Case, peer: Peer, targets: list[Target]) -> None:
         """Before the first round: what is to be unchanged must be there, and Barehost must have met the host."""
@@ -158,7 +175,7 @@ class Series:
         act = case.act(self.place.job, 0)
         if case.before is None and (act.what == "sync" or peer.name == "barehost"):
             settled = act if act.what == "sync" else Act("provision")
-            self._measure(self._command(peer, targets, settled), watched=False, limit=600)
+            self._measure(self._command(peer, targets, settled), watched=False, limit=MAKING)
 
     def _command(self, peer: Peer, targets: Sequence[Target], act: Act) -> Run:
         return peer.command(self.place, targets, act)
@@ -185,6 +202,7 @@ class Series:
             hosts.traffic(targets) - before if watched else None,
             bool(told["late"]),
             watched,
+            said(output),
             busy,
         )
         if sample.late:

@@ -64,10 +64,10 @@ def test(context: Context, only: str = "", k: str = "") -> int:
 
 @task(
     help={
-        "quick": "about three minutes: fewer cases, peers and rounds",
+        "quick": "about four minutes: fewer cases, peers and rounds",
         "case": "only these, with commas between them; bench/README.md lists them",
         "peer": "only these, with commas between them",
-        "rounds": "runs of each peer in each case, at most; default: 7",
+        "rounds": "runs of each peer in each case, at most; default: by case",
     }
 )
 def bench(context: Context, quick: bool = False, case: str = "", peer: str = "", rounds: int = 0) -> None:
