@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from deploy import inputs, transport
 from deploy.endpoint import Endpoint
 from deploy.shell import Script, Secret
+from deploy.transport.session import LARGE
 
 if TYPE_CHECKING:
     from deploy.transport import Session
@@ -107,7 +108,8 @@ class Openings:
                 return Opened(session, began)
             script = question.asked(mark)
             try:
-                return Opened(session, began, script, mark, session.run(script, timeout=SECONDS).stdout)
+                reply = session.run(script, timeout=SECONDS, compress=len(script) > LARGE)
+                return Opened(session, began, script, mark, reply.stdout)
             except BaseException:
                 session.close()
                 raise

@@ -19,7 +19,7 @@ from deploy.plan import Plan
 from deploy.resource import Phase, Resource
 from deploy.shell import Script, sh
 from deploy.transport import Reply, Session
-from deploy.transport.session import each
+from deploy.transport.session import LARGE, each
 
 LOOK_SECONDS = 120
 """How long one look may take: a tree of 50,000 files takes under a second, a host that swaps much longer."""
@@ -96,7 +96,7 @@ class Remote:
         if begun is not None and begun.script == script:
             answer = begun.answer
         else:
-            answer = self.session.run(script, timeout=LOOK_SECONDS).stdout
+            answer = self.session.run(script, timeout=LOOK_SECONDS, compress=len(script) > LARGE).stdout
         self.looked = Question.of(script, nonce, answer)
         return look.parse(resources, nonce, answer)
 

@@ -122,7 +122,7 @@ def _converge(
     from deploy.settled import Way
 
     with Way(state(), ["provision", host, group, inventory], password_once()) as way:
-        plain = not (check or diff or json or verbose or executor or purge or plan)
+        plain = not (json or verbose or executor or purge or plan or out)
         if plain and (reports := way.short()) is not None:
             report.summary(reports)
             return 0

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from deploy.endpoint import Endpoint
 
 
+LARGE = 64 << 10
+"""Bytes of a look's script from which on it travels compressed, and its answer too: a look at hundreds of things.
+Below, two processes of gzip cost more than the bytes, also over a slow line."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """What one script answered. stderr: its last 64 KiB at most; stdout: all of it."""
