@@ -25,9 +25,9 @@ head -c "$size" > "$scratch/frame" || fail "cannot store $name";
 [ "$(sha256sum < "$scratch/frame")" = "$sum  -" ] || fail "broken $name";
 };
 upload() {
-[ -d "$SESSION" ] || (umask 077; mkdir -p "$SESSION") || fail "cannot store $name";
-[ "$kind" = more ] || : > "$SESSION/$name" || fail "cannot store $name";
-if [ "$sum" = - ]; then head -c "$size" >> "$SESSION/$name" || fail "cannot store $name"; return; fi;
+[ -d "$SESSION" ] || (umask 077; mkdir -p "$SESSION") || fail "cannot store $name in $SESSION";
+[ "$kind" = more ] || : > "$SESSION/$name" || fail "cannot store $name in $SESSION";
+if [ "$sum" = - ]; then head -c "$size" >> "$SESSION/$name" || fail "cannot store $name in $SESSION"; return; fi;
 got=$({ head -c "$size" | tee -a "$SESSION/$name" || echo unwritten; } | sha256sum);
 [ "$got" = "$sum  -" ] || fail "broken $name";
 };

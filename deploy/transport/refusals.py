@@ -192,8 +192,10 @@ def rejected(where: str, output: str) -> HostError:
     """The far side's own last words."""
     text = " ".join(output.split())
     if "No space left on device" in text:
-        full = re.search(r"(/[^\s:]*)/[^\s/:]+: No space left on device", text)
-        place = f" in {full[1]}" if full else ""
+        full = re.search(
+            r"barehost: cannot store \S+ in (\S+)|(/[^\s:]*)/[^\s/:]+: No space left on device", text
+        )
+        place = f" in {full[1] or full[2]}" if full else ""
         return HostError(
             f"{where}: there is no space left on the host{place}, nothing was changed; make room and run it again"
         )

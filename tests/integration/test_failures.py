@@ -389,5 +389,5 @@ def test_a_host_that_dies_in_the_middle_of_a_switch_serves_again(
     until(lambda: ask(host).status == 200, what="the site is not served after the crash")
     shop.provision()
     assert json.loads(ask(host, "/env").text)["LOG_LEVEL"] == "debug"
-    assert len(sh(host, "systemctl list-units --plain --no-legend 'hello@*'").splitlines()) == 1
+    until(lambda: len(sh(host, "systemctl list-units --plain --no-legend 'hello@*'").splitlines()) == 1)
     shop.settled()

@@ -354,6 +354,10 @@ def test_what_the_far_side_said_at_the_start_becomes_one_sentence(
     ("output", "sentence"),
     [
         ("tee: a: No space left on device\nbarehost: broken a", "no space left on the host"),
+        (
+            "head: error writing: No space left on device\nbarehost: cannot store a in /var/x",
+            "no space left on the host in /var/x, nothing",
+        ),
         ("barehost: broken tree.tar", "tree.tar did not arrive as it was sent"),
         ("barehost: unknown frame x", "the host ended the session: barehost: unknown frame x"),
     ],
