@@ -137,12 +137,17 @@ def test_max_fail_leaves_out_a_host_that_is_dead_and_a_rerun_brings_it_to_what_t
             nothing = broken(project, "--json", code=4)
             assert {serving(one) for one in others} == {before}, "a dead host is one too many by default"
             done = broken(project, "--json", "--max-fail", "1", "--batch", "1", code=4)
+            (released,) = {serving(one) for one in others}
+            back = broken(project, "--json", "--max-fail", "1", task="rollback", code=4)
+            assert {serving(one) for one in others} == {before}
+            forth = broken(project, "--json", "--max-fail", "1", code=4)
+            assert {serving(one) for one in others} == {released}
     finally:
         staging.start(dead.name)
     assert ends(nothing) == {dead.name: "failed", others[0].name: "skipped", others[1].name: "skipped"}
-    assert ends(done) == {dead.name: "failed", others[0].name: "changed", others[1].name: "changed"}
+    for run in (done, back, forth):
+        assert ends(run) == {dead.name: "failed", others[0].name: "changed", others[1].name: "changed"}
     until(lambda: ask(dead).status == 200)
-    (released,) = {serving(one) for one in others}
     assert serving(dead) == before != released
     again = ship(project, "--json")
     assert ends(again) == {dead.name: "changed", others[0].name: "unchanged", others[1].name: "unchanged"}
