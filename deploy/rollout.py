@@ -20,6 +20,7 @@ from deploy.events import Connecting, Emit, Failure, Finished, Note, Report
 from deploy.facts import Facts
 from deploy.fleet import WORKERS, recall, remember
 from deploy.inventory import Host
+from deploy.recent import Recent
 from deploy.remote import Reach
 from deploy.resource import Phase
 from deploy.source import Migrating, Release, migrating, remember_migrating
@@ -246,7 +247,7 @@ class _Rollout:
 
     def _connect(self, member: _Member) -> None:
         self.emit(Connecting(member.host.name))
-        member.reach = self.connect(member.host)
+        member.reach = Recent(self.connect(member.host))
         known = recall(self.state, member.host.name) or Facts()
         served = all(known.app(name).release is not None for name in member.host.releases)
         member.facts = known if served else Facts()  # what is remembered may be of before the first release
