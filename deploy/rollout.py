@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +13,17 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
 
+from deploy.app import App
 from deploy.converge import Role, Wishes, converge
 from deploy.errors import BarehostError, HostError, InputError, LockedError
 from deploy.events import Connecting, Emit, Failure, Finished, Note, Report
 from deploy.facts import Facts
 from deploy.fleet import WORKERS, recall, remember
 from deploy.inventory import Host
+from deploy.recent import Recent
 from deploy.remote import Reach
 from deploy.resource import Phase
-from deploy.source import Release
+from deploy.source import Migrating, Release, migrating, remember_migrating
 
 PULSE = 15.0
 """Seconds between signs of life to a host that waits for others; one that is silent for 60 may lose its lock."""
@@ -30,9 +33,10 @@ PULSE = 15.0
 class Course:
     """How a rollout goes.
 
-    about: the line for the hosts' own logs. batch: hosts switched at once, as a number or a percentage; None: all.
-    max_fail: failed hosts that are accepted before the rest is not begun. keep_going: leave what was switched
-    where it is when a host fails. wait: seconds to wait for another run's lock.
+    about: the line for the hosts' own logs. batch: hosts switched at once, as a number or a percentage of those
+    that are left; None: all. max_fail: hosts that may fail, at whatever stage: each is left out and the others go
+    on. keep_going: when more than those fail, leave what was switched where it is. wait: seconds to wait for
+    another run's lock.
     """
 
     about: str
@@ -53,13 +57,14 @@ def rollout(
 ) -> list[Report]:
     """Bring every host's ``releases`` to it, all or (as far as can be) none; one report each, in the order given.
 
-    Stage everywhere, migrate on the first, switch batch after batch, each proven before the next begins. When
-    more than ``max_fail`` hosts fail, those switched in this run go back, unless ``keep_going``.
+    Stage everywhere, migrate each site on one host, switch batch after batch, each proven before the next begins.
+    Up to ``max_fail`` hosts that fail are left out. More than that before the first switch: nothing is switched;
+    after it: those switched in this run go back, unless ``keep_going``.
     """
-    sizes = batches(len(hosts), course.batch)
+    batches(len(hosts), course.batch)  # what is wrong with it is said before any host is contacted
     run = _Rollout([_Member(host) for host in hosts], roles, course, emit, state, connect)
     try:
-        run.roll(sizes)
+        run.roll()
     finally:
         run.close()
     return [member.report for member in run.members]
@@ -75,7 +80,7 @@ def batches(count: int, batch: str | None) -> list[int]:
     match = re.fullmatch(r"([1-9]\d*)(%?)", batch)
     if match is None or (match[2] and int(match[1]) > 100):
         raise InputError(f"--batch takes a number of hosts or a percentage, like 1 or 25%, not {batch!r}")
-    size = math.ceil(count * int(match[1]) / 100) if match[2] else int(match[1])
+    size = max(1, math.ceil(count * int(match[1]) / 100)) if match[2] else int(match[1])
     return [min(size, count - begun) for begun in range(0, count, size)]
 
 
@@ -138,6 +143,7 @@ class _Rollout:
 
     def __post_init__(self) -> None:
         self.pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(self.members) or 1))
+        self.migrators: dict[str, str] = {}  # site → the host that runs its migrations
         self.over = Event()
         Thread(target=self._pulse, daemon=True).start()
 
@@ -150,31 +156,40 @@ class _Rollout:
             self.emit(Finished(member.host.name, member.report))
         self.pool.shutdown(wait=False, cancel_futures=True)
 
-    def roll(self, sizes: Sequence[int]) -> None:
-        first, *others = self.members  # one host alone needs no stages: its switch comes last anyway
+    @property
+    def left(self) -> list[_Member]:
+        """The hosts that have not failed, in the order given."""
+        return [member for member in self.members if member.failure is None]
+
+    def roll(self) -> None:
+        several = len(self.members) > 1  # one host alone needs no stages: its switch comes last anyway
         if not self._all(self.members, self._connect) or not self._lock():
             return
-        if others and not self._all(self.members, lambda one: self._converge(one, Phase.BUILD)):
+        if several and not self._all(self.left, lambda one: self._converge(one, Phase.BUILD)):
             return
-        migrates = any(app.migrate for app in first.host.apps if app.name in first.host.releases)
-        if others and migrates and not self._all([first], lambda one: self._converge(one, Phase.MIGRATE)):
+        if not self._appoint() or (several and not self._migrate()):
             return
-        begun = 0
-        for size in sizes:
-            batch = self.members[begun : begun + size]
-            begun += size
-            self._all(batch, self._switch)
-            failed = sum(member.failure is not None for member in self.members)
-            if failed > self.course.max_fail:
-                break
-        else:
-            failed = 0
-        if failed and others and not self.course.keep_going:
-            self._all([one for one in self.members if one.begun], self._revert)
+        ready = self.left
+        for size in batches(len(ready), self.course.batch):
+            batch, ready = ready[:size], ready[size:]
+            if not self._all(batch, self._switch):
+                if several and not self.course.keep_going:
+                    self._each([one for one in self.members if one.begun], self._revert)
+                return
 
     def _all(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> bool:
-        """Do it on all of them side by side; True when it went well on each."""
+        """Do it on all of them side by side; True when no more hosts have failed by now than may."""
+        before = self.left
+        self._each(members, act)
+        accepted = len(self.members) - len(self.left) <= self.course.max_fail
+        if accepted and self.left:
+            text = f"failed and is left out; the others go on (--max-fail {self.course.max_fail})"
+            for member in before:
+                if member.failure is not None:
+                    self.emit(Note(member.host.name, text))
+        return accepted
 
+    def _each(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> None:
         def guarded(member: _Member) -> None:
             try:
                 with member.turn:
@@ -183,52 +198,97 @@ class _Rollout:
                 member.failure = member.failure or Failure(str(error), error.exit_code)
 
         list(self.pool.map(guarded, members))
-        return all(member.failure is None for member in members)
+
+    def _appoint(self) -> bool:
+        """Choose the host that migrates each site: the first that is left and has it, once a release.
+
+        One that began to migrate this release in an earlier run goes on with it. Where that one has failed now,
+        nobody migrates if it was done; if not, only it knows how far it came: False, and nothing is switched.
+        """
+        for member in self.left:
+            for app in migrated_sites(member.host):
+                self.migrators.setdefault(app.name, member.host.name)
+        for member in self.members:
+            for app in migrated_sites(member.host):
+                earlier = migrating(app, member.host.releases[app.name], self.state)
+                if earlier is None or earlier.host != member.host.name:
+                    pass
+                elif member.failure is None:
+                    self.migrators[app.name] = earlier.host
+                elif earlier.done == app.migrate:
+                    self.migrators.pop(app.name, None)
+                elif app.name in self.migrators:
+                    stands = (
+                        f"It had begun to migrate {app.name} {member.host.releases[app.name].id}, and only it knows "
+                        "how far that came: nothing was switched on any host."
+                    )
+                    member.failure = replace(member.failure, stands=stands)
+                    return False
+        return True
+
+    def _migrate(self) -> bool:
+        """Each site's migrations, on the host that was chosen; whoever fails here stops all, however many may."""
+        chosen = [one for one in self.left if one.host.name in self.migrators.values()]
+        self._each(chosen, lambda one: self._converge(one, Phase.MIGRATE))
+        return all(one.failure is None for one in chosen)
 
     def _pulse(self) -> None:
         """Hosts that wait for others hear from us; one that cannot be asked says so when its turn comes."""
         while not self.over.wait(PULSE):
-            for member in self.members:
-                if member.reach is not None and member.turn.acquire(blocking=False):
-                    with suppress(BarehostError):
-                        member.reach.alive()
-                    member.turn.release()
+            for member in self.left:
+                if member.reach is not None:  # each by itself: one that is dead must not silence the others
+                    Thread(target=self._hear, args=(member, member.reach), daemon=True).start()
+
+    def _hear(self, member: _Member, reached: Reach) -> None:
+        if member.turn.acquire(blocking=False):
+            with suppress(BarehostError):
+                reached.alive()
+            member.turn.release()
 
     def _connect(self, member: _Member) -> None:
         self.emit(Connecting(member.host.name))
-        member.reach = self.connect(member.host)
+        member.reach = Recent(self.connect(member.host))
         known = recall(self.state, member.host.name) or Facts()
         served = all(known.app(name).release is not None for name in member.host.releases)
         member.facts = known if served else Facts()  # what is remembered may be of before the first release
 
     def _lock(self) -> bool:
-        """All locks or none: on a conflict every lock is given back, so that two runs cannot hold half each."""
+        """All locks or none: on a conflict every lock is given back, so that two runs cannot hold half each.
+
+        A host that another run holds is never left out, whatever may fail: the two would leave the fleet with
+        two releases.
+        """
         end = monotonic() + self.course.wait
-        while True:
-            held = [self._try(member) for member in self.members]
-            conflicts = [
-                (member, by) for member, by in zip(self.members, held, strict=True) if by is not None
-            ]
-            if not conflicts:
-                return True
-            for member in self.members:
-                reach(member).unlock()
+        while held := self._try():
+            self._each(self.left, lambda one: reach(one).unlock())
             if monotonic() >= end:
                 break
-            self.emit(Note(conflicts[0][0].host.name, f"waiting for {conflicts[0][1]}"))
-            sleep(min(2.0, max(0.0, end - monotonic())))
-        for member, by in conflicts:
-            sentence = f"{member.host.name}: {by}; wait for it with --wait SECONDS"
-            member.failure = Failure(
-                sentence, LockedError.exit_code, stands="Nothing was changed on any host."
-            )
-        return False
+            name, by = min(held.items())
+            self.emit(Note(name, f"waiting for {by}"))
+            sleep(min(random.uniform(1, 2), max(0.0, end - monotonic())))  # two that wait must not meet again
+        for member in self.left:
+            if holder := (held or {}).get(member.host.name):
+                member.failure = Failure(
+                    f"{member.host.name}: {holder}; wait for it with --wait SECONDS",
+                    LockedError.exit_code,
+                    stands="Nothing was changed on any host.",
+                )
+        return held == {}
 
-    def _try(self, member: _Member) -> str | None:
-        return reach(member).lock(self.course.about)
+    def _try(self) -> dict[str, str] | None:
+        """Who holds which host: empty when all are ours now; None when too many cannot be asked."""
+        held: dict[str, str] = {}
+
+        def attempt(member: _Member) -> None:
+            if by := reach(member).lock(self.course.about):
+                held[member.host.name] = by
+
+        return held if self._all(self.left, attempt) else None
 
     def _converge(self, member: _Member, through: Phase) -> None:
-        host = replace(member.host, migrates=member is self.members[0])
+        host = migrating_only(member.host, self.migrators)
+        migrates = migrated_sites(host) if through >= Phase.MIGRATE else []
+        self._remember(host, migrates, done=False)
         wishes = Wishes(about=self.course.about, through=through)
         first = member.last is None
         report, facts = converge(host, self.roles(host), reach(member), wishes, self.emit, member.facts)
@@ -238,6 +298,15 @@ class _Rollout:
         remember(self.state, host.name, facts)
         if report.failure is not None:
             member.failure = report.failure
+        else:
+            self._remember(host, migrates, done=True)
+
+    def _remember(self, host: Host, sites: Sequence[App], *, done: bool) -> None:
+        for app in sites:
+            known = migrating(app, host.releases[app.name], self.state)
+            wanted = Migrating(host.name, app.migrate if done else ())
+            if known is None or known.host != host.name or (done and known != wanted):
+                remember_migrating(app, host.releases[app.name], wanted, self.state)
 
     def _switch(self, member: _Member) -> None:
         member.begun = True
@@ -278,3 +347,21 @@ def reach(member: _Member) -> Reach:
     """The host, which is connected from the first step on."""
     assert member.reach is not None
     return member.reach
+
+
+def migrated_sites(host: Host) -> list[App]:
+    """The sites whose release in this run brings migrations: one that the host has already was migrated to before."""
+    return [
+        app
+        for app in host.apps
+        if app.migrate and app.name in host.releases and host.releases[app.name].folder is not None
+    ]
+
+
+def migrating_only(host: Host, migrators: Mapping[str, str]) -> Host:
+    """The host with the migrations of only those sites that it was chosen for."""
+    apps = tuple(
+        app if migrators.get(app.name) == host.name else app.model_copy(update={"migrate": ()})
+        for app in host.apps
+    )
+    return replace(host, apps=apps, migrates=any(app.migrate for app in apps))

@@ -81,16 +81,48 @@ def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> 
         begun = json.loads(file.read_text())
         if begun["digest"] == digest and begun["id"] >= max(serving, default=""):
             return replace(release, id=begun["id"])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    new.write_text(json.dumps({"id": release.id, "digest": digest}))
-    new.replace(file)
+    _write(file, json.dumps({"id": release.id, "digest": digest}))
     return release
 
 
 def completed(app: App, state: Path) -> None:
     """The release of ``app`` that was begun serves on all its hosts: the next one is another."""
     _begun(app, state).unlink(missing_ok=True)
+    _migrating(app, state).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Migrating:
+    """The host that began to run a release's migrations, and the commands that are done there: () when none are."""
+
+    host: str
+    done: tuple[str, ...] = ()
+
+
+def migrating(app: App, release: Release, state: Path) -> Migrating | None:
+    """Who began to migrate this release of ``app``, as this machine knows; None when nobody did."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        known = json.loads(_migrating(app, state).read_text())
+        if known["id"] == release.id:
+            return Migrating(known["host"], tuple(known["done"]))
+    return None
+
+
+def remember_migrating(app: App, release: Release, migrating: Migrating, state: Path) -> None:
+    """Keep it until the release is :func:`completed`: a later run of the same release must not migrate twice."""
+    told = {"id": release.id, "host": migrating.host, "done": migrating.done}
+    _write(_migrating(app, state), json.dumps(told))
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new.write_text(text)
+    new.replace(file)
+
+
+def _migrating(app: App, state: Path) -> Path:
+    return _begun(app, state).with_suffix(".migrating.json")
 
 
 def _begun(app: App, state: Path) -> Path:

@@ -1,14 +1,13 @@
 # The old instance gets no new requests: let it finish those it has, then stop it, then count.
 # Nginx is told to write out the log lines it holds back (USR1).
-# Meanwhile systemd reads what the switch enabled and disabled, for whoever goes to rescue mode and back.
-systemctl daemon-reload & reading=$!
-old=$(cat "$RUN/$app.old")
+read -r old < "$RUN/$app.old"
 if [ -n "$old" ] && [ "$old" != "$n" ]; then
   drained "/run/$app/$old/gunicorn.sock" @{drain}
   systemctl stop --no-block "$app@$old.service" # its requests are done; its workers take a second to go
 fi
 log=/var/log/nginx/$app.access.log
-systemctl kill -s USR1 --kill-who=main nginx.service 2>/dev/null && sleep 0.05
+{ read -r nginx < /run/nginx.pid; } 2>/dev/null && read -r program < "/proc/$nginx/comm" && [ "$program" = nginx ] &&
+  kill -s USR1 "$nginx" && sleep 0.05
 if read -r inode size < "$RUN/$app.log" && [ "$(stat -c %i "$log")" = "$inode" ]; then
   tail -c "+$((size + 1))" "$log" | grep -v '"agent":"barehost-health"' > "$RUN/$app.window" # but our own
   served=$(grep -c '"status":' "$RUN/$app.window"); failed=$(grep -c '"status":5' "$RUN/$app.window")
@@ -16,4 +15,3 @@ if read -r inode size < "$RUN/$app.log" && [ "$(stat -c %i "$log")" = "$inode" ]
 else
   note "$app @{release} serves, proven through Nginx"
 fi
-wait "$reading"

@@ -1,11 +1,10 @@
 # Ask on the instance's own socket until it answers as expected, it dies, or its time is over.
 # Asked as Nginx's user, so that a socket it cannot open fails here and not after the switch.
-restarts() { systemctl show --value -p NRestarts "$unit"; }
-before=$(restarts)
-end=$(($(date +%s) + @{timeout}))
+restarts=
+clock; end=$((seconds + @{timeout}))
 while :; do
-  left=$((end - $(date +%s))); [ "$left" -ge 1 ] || left=1
-  if answer=$(timeout "$left" setpriv --reuid www-data --regid www-data --init-groups "$here/venv/bin/python" -I - \
+  left=$((end - seconds)); [ "$left" -ge 1 ] || left=1
+  if answer=$(timeout "$left" setpriv --reuid www-data --regid www-data --init-groups "$here/venv/bin/python" -I -S - \
     "$socket" @{scheme} @{name} @{path} @{status} @{release} "$n" 2>&1 <<'ASK'
 @{ask}
 ASK
@@ -13,10 +12,14 @@ ASK
     printf 'healthy %s\n' "$(now)" >> "$here/record" && exit 0
     exit 1
   fi
-  state=$(systemctl show --value -p ActiveState "$unit")
+  told=$(systemctl show -p ActiveState,NRestarts "$unit")
+  state=${told#*ActiveState=}; state=${state%%
+*}
+  count=${told#*NRestarts=}; count=${count%%
+*}
   case $state in active | activating) ;; *) reason="the instance is $state"; break ;; esac
-  if [ "$(restarts)" != "$before" ]; then reason="the instance crashed at start"; break; fi
-  if [ "$(date +%s)" -ge "$end" ]; then reason="not healthy within @{timeout} s"; break; fi
+  if [ "$count" != "${restarts:=$count}" ]; then reason="the instance crashed at start"; break; fi
+  clock; if [ "$seconds" -ge "$end" ]; then reason="not healthy within @{timeout} s"; break; fi
   sleep 0.05
 done
 journal

@@ -8,9 +8,10 @@ for folder in "$root"/activations/*; do
 done
 n=$((n + 1)); of "$n"
 rm -rf "$root/activations/.new"
-mkdir -m 750 "$root/activations/.new" && cd "$root/activations/.new" || exit
-mkdir -m 750 www && tar -xpzf "$UPLOAD/activation-$app" --no-same-owner || exit
-ln -s "$socket" gunicorn.sock && printf 'unit %s\nrenewed %s\n' @{unit} @{renewed} > record || exit
-chown -hR "root:$app" . && chown root:root env record && chmod 600 env record || exit
-find www -type d -exec chmod 750 {} + && sync -f . && mv -T "$root/activations/.new" "$here" || exit
+umask 027
+mkdir -p "$root/activations/.new/www" && cd "$root/activations/.new" || exit
+tar -xpzf "$UPLOAD/activation-$app" --no-same-owner && ln -s "$socket" gunicorn.sock || exit
+umask 077
+printf 'unit %s\nrenewed %s\n' @{unit} @{renewed} > record && chown -hR "root:$app" . && chown root:root env record || exit
+sync -f . && mv -T "$root/activations/.new" "$here" || exit
 echo "$n" > "$RUN/$app.n"

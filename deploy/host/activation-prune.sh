@@ -1,13 +1,15 @@
 # Keeps the current and the previous release and the newest healthy ones; what failed takes no place.
 # A record goes before what it describes, and what no record describes goes too: a prune that was cut off leaves
 # nothing that somebody could go back to, and nothing for good.
+# Meanwhile systemd reads what the switch enabled and disabled, for whoever goes to rescue mode and back.
+systemctl daemon-reload & reading=$!
 gone() { # folders: each leaves its name at once and its place when it can
   for folder; do
     if [ -e "$folder" ]; then mv -T "$folder" "$root/.gone" && rm -rf "$root/.gone" || exit; fi
   done
 }
 rm -rf "$root/.gone" || exit
-old=$(cat "$RUN/$app.old")
+read -r old < "$RUN/$app.old"
 previous=
 if [ -n "$old" ]; then previous=$(readlink "$root/activations/$old/release"); previous=${previous##*/}; fi
 for folder in "$root"/activations/* "$root"/activations/.new; do
@@ -16,13 +18,16 @@ for folder in "$root"/activations/* "$root"/activations/.new; do
 done
 kept=0 releases=' ' venvs=' '
 for file in $(ls -1r @{records}/"$app"); do
-  record=@{records}/$app/$file
+  record=@{records}/$app/$file healthy= venv=
+  while read -r key value; do
+    case $key in healthy) healthy=1 ;; venv) venv=$value ;; esac
+  done < "$record"
   if [ "$file" = @{release} ] || [ "$file" = "$previous" ]; then stays=1
-  elif grep -q '^healthy ' "$record" && [ -d "$root/releases/$file" ] && [ "$kept" -lt @{keep} ]; then stays=1
+  elif [ -n "$healthy" ] && [ -d "$root/releases/$file" ] && [ "$kept" -lt @{keep} ]; then stays=1
   else stays=
   fi
   if [ -n "$stays" ]; then
-    kept=$((kept + 1)); releases="$releases$file "; venvs="$venvs$(sed -n 's/^venv //p' "$record") "
+    kept=$((kept + 1)); releases="$releases$file "; venvs="$venvs$venv "
   else
     rm -f "$record" || exit
   fi
@@ -35,4 +40,4 @@ done
 for folder in "$root"/venvs/*; do
   case $venvs in *" ${folder##*/} "*) ;; *) gone "$folder" ;; esac
 done
-:
+wait "$reading"

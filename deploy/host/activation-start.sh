@@ -1,5 +1,4 @@
 # Start the instance. Type=notify says "active" for an app that then dies: that is what the health is for.
-systemctl reset-failed "$unit" 2>/dev/null || :
 systemctl start "$unit" && exit
 journal
 echo "$unit did not start"

@@ -5,15 +5,19 @@ now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 record() { printf '%s %s\n' "$1" "$(now)" >> @{records}/"$app"/@{release}; }
 note() { printf '\n\036%s note %s\n' "$NONCE" "$*"; }
 of() { unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1/gunicorn.sock; }
-listed() { grep -c " $1\$" /proc/net/unix || :; }
+clock() { read -r seconds rest < /proc/uptime && seconds=${seconds%.*}; } # whatever happens to the time of day
+busy() { [ "$(grep -c " $1\$" /proc/net/unix)" -gt 1 ]; } # the listener of a socket, and a request at least
 drained() { # the socket of an instance that gets no new requests: wait until only its listener is left
-  end=$(($(date +%s) + $2))
-  while [ "$(listed "$1")" -gt 1 ] && [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done
-  [ "$(listed "$1")" -le 1 ] || echo "requests were still running after $2 s; they are ended now"
+  clock; end=$((seconds + $2))
+  while busy "$1"; do
+    clock; [ "$seconds" -lt "$end" ] || { echo "requests were still running after $2 s; they are ended now"; return; }
+    sleep 0.05
+  done
 }
 wants=/etc/systemd/system/multi-user.target.wants
-enabled() { systemctl enable -q --no-reload "$1"; } # for the next boot; the drain reloads
-disabled() { systemctl disable -q --no-reload "$1"; }
+# For the next boot: the links that systemctl would make, which first reads every unit; the prune has systemd read them.
+enabled() { [ -d "$wants" ] || mkdir "$wants" && ln -sfT "/etc/systemd/system/$app@.service" "$wants/$1"; }
+disabled() { rm -f "$wants/$1"; }
 current() { ln -sfT "activations/$1" "$root/.current.new" && mv -fT "$root/.current.new" "$root/current"; }
 refused() { # an instance that never had a request of a visitor: nothing to wait for
   systemctl stop --no-block "$unit"; systemctl kill -s KILL "$unit" 2>/dev/null; systemctl stop "$unit"

@@ -13,11 +13,15 @@ hashed() { # the files of the current folder with a hash in their names, as Ngin
     -regex '.*[.-][0-9a-f]*[0-9][0-9a-f]*\.[^/]+' -regex '.*[.-][0-9a-f]*[a-f][0-9a-f]*\.[^/]+' -print0
 }
 
-squeeze() { # ending command…: beside each file what the command makes of it, with the file's own time, whole or not at all
+# ending command…: beside each file what the command makes of it, with the file's own time, whole or not at all.
+# What the release that serves has of an equal file is that already (a link to it: neither ever changes).
+squeeze() {
   xargs -0 -r sh -c 'ending=$1; shift
     program=; while [ "$1" != -- ]; do program="$program $1"; shift; done; shift
     for file; do
       [ -e "$file.$ending" ] && continue
+      if [ -e "$before/$file.$ending" ] && [ ! "$file" -nt "$before/$file" ] && [ ! "$file" -ot "$before/$file" ] &&
+        cmp -s -- "$file" "$before/$file" && ln -P -- "$before/$file.$ending" "$file.$ending"; then continue; fi
       $program -c -- "$file" > "$file.$ending.new" && touch -r "$file" "$file.$ending.new" &&
         mv -f "$file.$ending.new" "$file.$ending" || exit 255
     done' sh "$@" --
@@ -25,7 +29,7 @@ squeeze() { # ending command…: beside each file what the command makes of it, 
 
 set -- @{folders}
 while [ $# -gt 0 ]; do
-  url=${1#/}; folder=$release/$2
+  url=${1#/}; folder=$release/$2 before=/srv/$app/current/release/$2; export before
   shift 2
   [ -d "$folder" ] || { echo "there is no folder $folder to serve static files from"; exit 1; }
   cd "$folder"

@@ -120,7 +120,7 @@ class Activation(Resource):
             yield self._command("stop what an unfinished switch left of", _LEFT_OVER)
         if change.actual is not None and differs <= MENDED:
             if differs & {"active", "enabled"}:
-                yield self._command("start", _CURRENT + "enabled $unit || exit\n" + _START)
+                yield self._command("start", _CURRENT + _AGAIN + _START)
                 yield self._command("health of", _CURRENT + _HEALTH)
             if differs != {"left over"}:
                 yield self._command("prove through Nginx", _CURRENT + _PROVE)
@@ -206,9 +206,11 @@ MEMORY = program("activation-memory")
 
 _PRELUDE = program("activation")
 
-_NEW = 'n=$(cat "$RUN/$app.n") && of "$n" || exit\n'
+_NEW = 'read -r n < "$RUN/$app.n" && of "$n" || exit\n'
 
 _CURRENT = 'n=$(readlink "$root/current") && n=${n##*/} && of "$n" || exit\n'
+
+_AGAIN = 'enabled "$unit" || exit\nsystemctl reset-failed "$unit" 2>/dev/null\n'
 
 _PREPARE = program("activation-prepare")
 

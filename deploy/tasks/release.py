@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploy.errors import BarehostError
     from deploy.inventory import Host
     from deploy.release.listing import Held
+    from deploy.remote import Reach
     from deploy.source import Release
 
 ROLES = ("gunicorn", "app")
@@ -24,7 +25,7 @@ ROLES = ("gunicorn", "app")
 SWITCH = {
     "site": "only this site; default: every site of the chosen hosts",
     "batch": "hosts switched at once: a number or a percentage; default: all",
-    "max_fail": "failed hosts that are accepted before the rest is not begun",
+    "max_fail": "hosts that may fail and are left out; one more: none is switched, or those that were go back",
     "keep_going": "leave what was switched where it is when a host fails",
     "wait": "seconds to wait for another run that holds a host",
 }
@@ -93,17 +94,19 @@ def rollback(
     from deploy.source import Release, whoami
 
     hosts = chosen(host, group, inventory)
-    held = _held(hosts, site)
+    held, lost = _held(hosts, site, max_fail)
     back = {name: target(name, by_host, to or None) for name, by_host in held.items()}
 
     def earlier(host: Host, app: App) -> Release:
+        if host.name in lost:
+            return Release("", None)
         venv = next(one.venv for one in held[app.name][host.name] if one.id == back[app.name].id)
         return Release(back[app.name].id, None, ship=True, by=whoami(), venv=venv)
 
     for app in {app.name: app for one in hosts for app in one.apps if app.name in back and app.migrate}:
         if not json:
             report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
-    return _roll("rollback", _with(hosts, site, earlier), batch, max_fail, keep_going, wait, json, v)
+    return _roll("rollback", _with(hosts, site, earlier), batch, max_fail, keep_going, wait, json, v, lost)
 
 
 @task(help=SWITCH)
@@ -125,16 +128,18 @@ def restart(
     from deploy.source import Release, whoami
 
     hosts = chosen(host, group, inventory)
-    held = _held(hosts, site)
+    held, lost = _held(hosts, site, max_fail)
     run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
     def same(host: Host, app: App) -> Release:
+        if host.name in lost:
+            return Release("", None)
         current = next((one for one in held[app.name][host.name] if one.current), None)
         if current is None:
             raise InputError(f"{host.name} serves no release of {app.name}; invoke provision makes the first")
         return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
 
-    return _roll("restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v)
+    return _roll("restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v, lost)
 
 
 @task(help={"site": SWITCH["site"]})
@@ -160,7 +165,7 @@ def releases(
             one.staged,
             f"{one.size} KiB" if one.size is not None else "gone",
         ]
-        for app, by_host in _held(chosen(host, group, inventory), site).items()
+        for app, by_host in _held(chosen(host, group, inventory), site)[0].items()
         for name, held in by_host.items()
         for one in held
     ]
@@ -213,8 +218,13 @@ def _with(hosts: Sequence[Host], site: str, release: Callable[[Host, App], Relea
     return done
 
 
-def _held(hosts: Sequence[Host], site: str) -> dict[str, dict[str, list[Held]]]:
-    """The releases that hosts hold, by site and host; the first host that cannot be asked is an error."""
+def _held(
+    hosts: Sequence[Host], site: str, max_fail: int = 0
+) -> tuple[dict[str, dict[str, list[Held]]], dict[str, BarehostError]]:
+    """The releases that hosts hold, by site and host; and why some could not be asked, by host.
+
+    Raises the first such error when there are more of them than ``max_fail``, or nobody answered.
+    """
     from deploy import fleet
     from deploy.errors import BarehostError, InputError
     from deploy.release import listing
@@ -229,17 +239,21 @@ def _held(hosts: Sequence[Host], site: str) -> dict[str, dict[str, list[Held]]]:
         }
 
     found: dict[str, dict[str, list[Held]]] = {}
+    lost: dict[str, BarehostError] = {}
     answers: Sequence[Mapping[str, list[Held]] | BarehostError] = fleet.ask(
         hosts, question, password=password_once()
     )
     for host, answer in zip(hosts, answers, strict=True):
         if isinstance(answer, BarehostError):
-            raise answer
+            lost[host.name] = answer
+            continue
         for name, held in answer.items():
             found.setdefault(name, {})[host.name] = held
+    if lost and (len(lost) > max_fail or len(lost) == len(hosts)):
+        raise next(iter(lost.values()))
     if not found:
         raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
-    return found
+    return found, lost
 
 
 def _roll(
@@ -251,16 +265,23 @@ def _roll(
     wait: int,
     json: bool,
     verbose: int,
+    lost: Mapping[str, BarehostError] | None = None,
 ) -> int:
+    """lost: hosts that could not be asked for their releases, and so are not begun."""
     from deploy import report
     from deploy.settled import Way
 
     with Way(state(), [what], password_once()) as way:
-        way.begin(hosts)
+        way.begin([one for one in hosts if not lost or one.name not in lost])
 
         from deploy.roles import roles_of
         from deploy.rollout import Course, rollout
         from deploy.source import whoami
+
+        def connect(host: Host) -> Reach:
+            if lost and host.name in lost:
+                raise lost[host.name]
+            return way.connect(host)
 
         course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
         names = [one.name for one in hosts]
@@ -271,7 +292,7 @@ def _roll(
                 course,
                 shown,
                 state=state(),
-                connect=way.connect,
+                connect=connect,
             )
             shown.close(reports)
     return exit_code(reports, check=False)

@@ -223,29 +223,55 @@ def until(true: Callable[[], Any], seconds: float = 20, what: str = "it did not 
 
 @contextlib.contextmanager
 def visitors(host: StagingHost, path: str = "/healthz", *, name: str = NAME) -> Iterator[list[str]]:
-    """Somebody who asks all the time, each time over a new connection; yields the list of what went wrong."""
-    over, wrong, asked = threading.Event(), [], 0
+    """Two who ask all the time, each time over a new connection; yields the list of what went wrong.
 
-    def visit() -> None:
-        nonlocal asked
+    Of a lost request it tells when it was begun, how far it came, what the other visitor met meanwhile, and the
+    longest time for which this process itself stood still: a machine that is halted looks like a silent site.
+    """
+    over, wrong, asked = threading.Event(), [], [0, 0]
+    stood = 0.0
+
+    def visit(number: int) -> None:
         while not over.is_set():
+            began, others, far = time.time(), asked[1 - number], "connecting"
             try:
-                answer = ask(host, path, name=name)
-                if answer.status != 200:
-                    wrong.append(f"{answer.status}")
-            except OSError as error:
-                wrong.append(repr(error))
-            asked += 1
-            time.sleep(0.005)
+                connection = http.client.HTTPConnection(host.address, 80, timeout=10)
+                with contextlib.closing(connection):
+                    connection.connect()
+                    far = f"connected from port {connection.sock.getsockname()[1]}"
+                    connection.request("GET", path, headers={"Host": name, "Connection": "close"})
+                    answer = connection.getresponse()
+                    far = f"answered {answer.status}"
+                    answer.read()
+                    problem = "" if answer.status == 200 else far
+            except (OSError, http.client.HTTPException) as error:
+                problem = f"{far}, then {error!r}"
+            if problem:
+                wrong.append(
+                    f"begun at {began:.2f}: {problem} after {time.time() - began:.2f} s; the other visitor had "
+                    f"{asked[1 - number] - others} answers meanwhile; this process stood still for {stood:.2f} s"
+                )
+            asked[number] += 1
+            time.sleep(0.01)
 
-    thread = threading.Thread(target=visit)
-    thread.start()
+    def tick() -> None:
+        nonlocal stood
+        while not over.is_set():
+            began = time.monotonic()
+            time.sleep(0.05)
+            stood = max(stood, time.monotonic() - began - 0.05)
+
+    threads = [threading.Thread(target=visit, args=(0,)), threading.Thread(target=visit, args=(1,))]
+    threads.append(threading.Thread(target=tick))
+    for thread in threads:
+        thread.start()
     try:
         yield wrong
     finally:
         over.set()
-        thread.join()
-    assert asked > 20, f"only {asked} requests were made"
+        for thread in threads:
+            thread.join()
+    assert sum(asked) > 20, f"only {asked} requests were made"
 
 
 def sh(host: StagingHost, script: str, *, timeout: float = 60, ok: bool = True) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from booting import Boot
 from releasing import HEALTH, broken, edit, hello, listed, mend, original, quick, serving, ship, tidy
-from sites import Project, Run, new_project, sh, until
+from sites import Project, Run, ask, new_project, sh, until
 
+from deploy import staging
 from deploy.staging import Image, StagingHost
 
 BAD_THERE = "if __import__('pathlib').Path('/srv/hello/shared/bad').exists(): raise RuntimeError('not here')"
@@ -120,6 +121,67 @@ def test_keep_going_and_max_fail_leave_what_was_switched(fleet: tuple[Project, l
     # and now two releases serve: a rollback finds the one they share
     ship(project, task="rollback")
     assert len({serving(one) for one in hosts}) == 1
+
+
+def test_max_fail_leaves_out_a_host_that_is_dead_and_a_rerun_brings_it_to_what_the_others_have(
+    fleet: tuple[Project, list[StagingHost]],
+) -> None:
+    project, hosts = fleet
+    dead, *others = hosts
+    before = serving(dead)
+    inventory(project, hosts, migrate=["echo one more >> /srv/hello/shared/while-dead"])
+    mend(project)
+    staging.kill(dead.name)
+    try:
+        with quick(others[0]), quick(others[1]):
+            nothing = broken(project, "--json", code=4)
+            assert {serving(one) for one in others} == {before}, "a dead host is one too many by default"
+            done = broken(project, "--json", "--max-fail", "1", "--batch", "1", code=4)
+            (released,) = {serving(one) for one in others}
+            back = broken(project, "--json", "--max-fail", "1", task="rollback", code=4)
+            assert {serving(one) for one in others} == {before}
+            forth = broken(project, "--json", "--max-fail", "1", code=4)
+            assert {serving(one) for one in others} == {released}
+    finally:
+        staging.start(dead.name)
+    assert ends(nothing) == {dead.name: "failed", others[0].name: "skipped", others[1].name: "skipped"}
+    for run in (done, back, forth):
+        assert ends(run) == {dead.name: "failed", others[0].name: "changed", others[1].name: "changed"}
+    until(lambda: ask(dead).status == 200)
+    assert serving(dead) == before != released
+    again = ship(project, "--json")
+    assert ends(again) == {dead.name: "changed", others[0].name: "unchanged", others[1].name: "unchanged"}
+    assert {serving(one) for one in hosts} == {released}
+    counts = [
+        sh(one, "cat /srv/hello/shared/while-dead 2>/dev/null; true").count("one more") for one in hosts
+    ]
+    assert counts == [0, 1, 0], "the first host that was left migrated, and nobody did so again"
+    inventory(project, hosts)
+    for one in hosts:
+        tidy(one)
+
+
+def test_max_fail_leaves_out_a_host_that_cannot_build(fleet: tuple[Project, list[StagingHost]]) -> None:
+    project, hosts = fleet
+    before = {serving(one) for one in hosts}
+    inventory(project, hosts, build=["! test -e /srv/hello/shared/bad"])
+    marked(hosts, hosts[1])
+    mend(project)
+    assert ends(broken(project, "--json")) == {
+        hosts[0].name: "staged",
+        hosts[1].name: "failed",
+        hosts[2].name: "staged",
+    }
+    assert {serving(one) for one in hosts} == before
+    done = broken(project, "--json", "--max-fail", "1")
+    assert ends(done) == {hosts[0].name: "changed", hosts[1].name: "failed", hosts[2].name: "changed"}
+    assert {serving(hosts[1])} == before
+    marked(hosts, None)
+    ship(project)
+    assert len({serving(one) for one in hosts} - before) == 1
+    inventory(project, hosts)
+    for one in hosts:
+        tidy(one)
 
 
 def test_a_rerun_sends_nothing_again(fleet: tuple[Project, list[StagingHost]]) -> None:

@@ -162,6 +162,26 @@ def test_static_files_of_the_last_release_are_still_served(
     assert ask(host, "/static/app.00000000.css").status == 404
 
 
+def test_what_was_compressed_for_the_release_before_is_not_compressed_again(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    kept, edited = (project.folder / "site/static" / name for name in ("kept.css", "edited.css"))
+    packed = "stat -L -c '%i %Y' /srv/hello/current/www/static/{}.gz"
+    seen = []
+    for colour in ("black", "white"):
+        kept.write_text("body { margin: 0 }\n" * 200)
+        edited.write_text(f"body {{ color: {colour} }}\n" * 200)
+        ship(project)
+        seen.append([sh(host, packed.format(one.name)) for one in (kept, edited)])
+        answer = ask(host, "/static/edited.css", headers={"Accept-Encoding": "gzip"})
+        assert gzip.decompress(answer.body).decode() == edited.read_text()
+    (kept_before, edited_before), (kept_after, edited_after) = seen
+    assert kept_before == kept_after
+    assert edited_before != edited_after
+
+
 def test_a_file_has_one_etag_on_all_hosts_and_another_once_it_changes(
     served: Served, clone: Clone, project: Project
 ) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from deploy.apply import Numbered
+from deploy.errors import HostError
 from deploy.events import Emit, StepFinished, StepOutput, StepStarted
 from deploy.facts import Facts
 from deploy.look import Look, Room
@@ -62,7 +63,8 @@ class FakeHost:
 
     brings: facts that change once a resource of that id was applied. stubborn: ids that an apply leaves as
     they are. breaks_at, lost_at: id whose step fails, or at which the host ends the run. under_way: runs that
-    are found running, one a look. held_by: who holds its lock, None: nobody. calls: what was asked, in order.
+    are found running, one a look. held_by: who holds its lock, None: nobody. dies_at: the call at which the
+    connection goes, for good. calls: what was asked, in order.
     """
 
     states: dict[str, State] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class FakeHost:
     unfinished: str | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     held_by: str | None = None
+    dies_at: str | None = None
     locked: bool = False
     calls: list[str] = field(default_factory=list)
     abouts: list[str] = field(default_factory=list)
@@ -173,3 +176,6 @@ class FakeHost:
     def _asked(self, what: str) -> None:
         self.round_trips += 1
         self.calls.append(what)
+        if self.dies_at is not None and what.startswith(self.dies_at):
+            self.dies_at = ""
+            raise HostError("the connection was lost")
