@@ -57,7 +57,7 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         reload_on=tuple(config),
         restart_on=(limits,),
         checks_on=(Check("nginx -t", sh("umask 027; nginx -t -q")),),  # it makes the logs that are missing
-        proof=proof(digest, ports(apps)[0]),
+        proof=proof(digest, ports(apps)[0], facts.cores),
         hup=True,
         log="/var/log/nginx/error.log",
     )
@@ -113,19 +113,28 @@ def fingerprint(config: Sequence[File | Link]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def proof(digest: str, port: int) -> Script:
+def proof(digest: str, port: int, cores: int | None) -> Script:
     """Succeeds once a worker of Nginx answers with this digest, which only the new configuration holds.
 
-    Bash's own sockets, since a bare host has no curl. A reload that failed at a taken port says 0 all the same.
+    For 100 ms after a reload the old workers go on beside the new ones, and the kernel wakes the old ones first. So
+    many are asked at once, until one of the new ones has to answer: 40 ms until that is seen instead of 120.
+    A reload that failed at a taken port says 0 all the same. Bash's own sockets, since a bare host has no curl.
     """
     return sh(
-        "timeout 2 bash -c @{ask} ask @{port} | grep -q -x -- @{digest}",
+        "timeout 2 bash -c @{ask} ask @{port} @{digest} @{count}",
         ask=ASK,
         port=port,
         digest=digest,
+        count=min(8 * (cores or 2), 64),
     )
 
 
-ASK = r"""exec 3<> "/dev/tcp/127.0.0.1/$1" || exit
-printf 'GET /.barehost/config HTTP/1.0\r\nHost: barehost.invalid\r\n\r\n' >&3
-cat <&3; echo"""
+ASK = r"""for ((i = 0; i < $3; i++)); do exec {asked[i]}<> "/dev/tcp/127.0.0.1/$1" || exit; done 2>/dev/null
+for one in "${asked[@]}"; do
+  printf 'GET /.barehost/config HTTP/1.0\r\nHost: barehost.invalid\r\n\r\n' >&"$one"
+done
+for one in "${asked[@]}"; do
+  IFS= read -r -d '' -u "$one" answer
+  [[ ${answer##*$'\n'} != "$2" ]] || exit 0
+done
+exit 1"""
