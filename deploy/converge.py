@@ -131,7 +131,8 @@ class _Run:
         if not (plan.changes or plan.unfinished):
             if plan.deferred:
                 raise UnsettledError(f"{self.host.name}: {_waiting(plan.deferred[0])}")
-            self.settled = not (plan.remarks or plan.orphans) and self.wishes.through == Phase.LEAVE
+            told = self.passes == 1 or not (plan.remarks or plan.orphans)  # the report has the first plan
+            self.settled = told and self.wishes.through == Phase.LEAVE
             return True
         if look.busy is not None:
             raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")

@@ -40,7 +40,7 @@ class Report:
     changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
     sent, received: payload bytes. urls: where the sites are served, as proven.
-    settled: the last look found nothing to do, and nothing that a person should read.
+    settled: the last look found nothing to do, and what a person should read of it is in ``plan``.
     """
 
     host: str

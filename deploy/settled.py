@@ -1,7 +1,7 @@
 """The short way of a run that has nothing to do: the same inputs, the same question, the same answer.
 
 Evaluating roles and comparing states is a pure function of what this machine reads (deploy/inputs.py) and of what a
-host answers. After a run that left nothing to do and had nothing to say, both are kept by their digests. Where a later
+host answers. After a run that left nothing to do, both are kept by their digests, with what was to be said. Where a later
 run reads the same and a host, asked the same, answers the same, it is as it should be: no role is evaluated, and
 nothing that evaluating takes is imported. The host is looked at as ever. Anything else goes the long way, with the
 connections that are open and the answers that are there.
@@ -31,6 +31,7 @@ from deploy.opening import AT_ONCE, Openings, Question
 if TYPE_CHECKING:
     from deploy.events import Report
     from deploy.inventory import Host
+    from deploy.plan import Plan
     from deploy.remote import Remote
     from deploy.shell import Secret
 
@@ -42,10 +43,14 @@ FORM = 1
 
 @dataclass(frozen=True)
 class Known:
-    """What the last run left: its inputs, sealed; and the hosts it settled, in its order."""
+    """What the last run left: its inputs, sealed; the hosts it settled, in its order; what it said of some of them.
+
+    said: by host, the sites that the inventory does not name, and remarks.
+    """
 
     inputs: dict[str, Any]
     hosts: tuple[tuple[Endpoint, Question], ...]
+    said: dict[str, tuple[list[str], list[str]]]
 
 
 @dataclass
@@ -103,12 +108,23 @@ class Way:
         return Report(
             host.name,
             "unchanged",
+            plan=self._said(host.name),
             passes=1,
             seconds=monotonic() - opened.began,
             round_trips=session.round_trips,
             sent=session.sent,
             received=session.received,
         )
+
+    def _said(self, host: str) -> Plan | None:
+        """The empty plan with what is to be said again; None: nothing is."""
+        assert self.known is not None
+        if host not in self.known.said:
+            return None
+        from deploy.plan import Plan
+
+        orphans, remarks = self.known.said[host]
+        return Plan(host, orphans=tuple(orphans), remarks=tuple(remarks))
 
     def begin(self, hosts: Sequence[Host]) -> Sequence[Host]:
         """Have them connected to while the rest of the run is got ready; asked what they were asked last."""
@@ -171,6 +187,13 @@ class Way:
                 for place, look in zip(places, looks, strict=True)
                 if look
             ],
+            "said": {
+                report.host: [plan.orphans, plan.remarks]
+                for report in reports
+                if report.outcome == "unchanged"
+                and (plan := report.plan) is not None
+                and (plan.orphans or plan.remarks)
+            },
         }
         with suppress(OSError):  # a full disk costs the next run its short way
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -200,7 +223,7 @@ def _read(file: Path) -> Known | None:
             (_endpoint(place), Question(scripts[number], digest)) for place, number, digest in kept["hosts"]
         )
         shell.go_on_with(kept["key"])
-        return Known(kept["inputs"], hosts)
+        return Known(kept["inputs"], hosts, kept["said"])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 

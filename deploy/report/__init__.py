@@ -70,9 +70,24 @@ def reporter(
     return TextReporter(target, verbose=verbose, diff=diff, hosts=hosts)
 
 
-def summary(reports: Sequence[Report]) -> None:
-    """A line per host, for a run that had nothing to show on its way and took no time worth a total."""
-    _out(sys.stdout).lines(lines.summary(reports, _MASK))
+def summary(reports: Sequence[Report], seconds: float) -> None:
+    """The end of a run that had nothing to do and showed nothing on its way; first what is to be said of its hosts.
+
+    seconds: wall clock of the whole run.
+    """
+    said = [(one.host, one.plan) for one in reports if one.plan is not None]
+    if said:
+        from deploy.events import Note, Planned
+
+        with reporter(hosts=[one.host for one in reports]) as shown:
+            for host, plan in said:
+                shown(Planned(host, plan, 1))
+                for remark in plan.remarks:
+                    shown(Note(host, remark))
+            shown.close(reports)
+        return
+    total = [lines.total(reports, seconds)] if len(reports) > 1 else []
+    _out(sys.stdout).lines([*lines.summary(reports, _MASK), *total])
 
 
 def mask_secrets(secrets: Iterable[Secret]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from invoke import Context
@@ -121,10 +122,11 @@ def _converge(
     from deploy import report
     from deploy.settled import Way
 
+    began = monotonic()
     with Way(state(), ["provision", host, group, inventory], password_once()) as way:
         plain = not (json or verbose or executor or purge or plan or out)
         if plain and (reports := way.short()) is not None:
-            report.summary(reports)
+            report.summary(reports, monotonic() - began)
             return 0
 
         from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from deploy.endpoint import Endpoint
 from deploy.errors import HostError
 from deploy.events import Report
 from deploy.inventory import Host
+from deploy.plan import Plan
 from deploy.settled import Way
 from deploy.shell import Script, Secret
 from deploy.transport import Reply
@@ -150,7 +151,7 @@ def test_a_host_that_is_gone_is_for_the_long_way_to_say(project: Path, hosts: An
         Report("web1", "changed"),
         Report("web1", "failed"),
         Report("web1", "planned"),
-        Report("web1", "unchanged"),  # with something to say
+        Report("web1", "unchanged"),
     ],
     ids=lambda report: report.outcome,
 )
@@ -209,3 +210,12 @@ def test_an_endpoint_is_kept_whole(project: Path, hosts: Any) -> None:
     assert type(place) is Endpoint
     assert {name: getattr(host, name) for name in vars(place)} == vars(place)
     assert json.loads(kept(project)[0].read_text())["hosts"][0][0]["name"] == "web1"
+
+
+def test_what_was_to_be_said_of_a_host_is_said_again(project: Path, hosts: Any) -> None:
+    plan = Plan("web1", orphans=("blog",), remarks=("shop: the source has changed",))
+    go_the_long_way(project, replace(SETTLED, plan=plan))
+    with way(project) as one:
+        reports = one.short()
+    assert reports is not None
+    assert reports[0].plan == plan
