@@ -99,7 +99,8 @@ def tidy(host: StagingHost) -> None:
 
     An old instance whose requests are done may take its time to go.
     """
-    assert sh(host, TIDY + LEFTOVERS) == IS_TIDY
+    told = sh(host, TIDY + LEFTOVERS)
+    assert told == IS_TIDY, told
 
 
 IS_TIDY = "units 1\nenabled 1\ncurrent 1\n"
