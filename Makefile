@@ -2,7 +2,7 @@
 # Both work right after git clone on Debian 12 or 13, as root or with sudo; a rerun installs nothing.
 PYTHON ?= python3
 
-.PHONY: demo test bench packages
+.PHONY: demo test bench power-cuts packages
 demo: .venv/installed
 	.venv/bin/invoke demo
 
@@ -11,6 +11,9 @@ test: .venv/installed
 
 bench: .venv/installed
 	.venv/bin/invoke bench
+
+power-cuts: .venv/installed
+	.venv/bin/invoke power-cuts
 
 packages:
 	@sh setup.sh $(PYTHON)

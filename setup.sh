@@ -1,13 +1,17 @@
 #!/bin/sh
 # Installs the Debian packages that the demo and the tests need, when one is missing; then checks the Python.
-# usage: setup.sh [PYTHON]    Changes nothing, and needs no network, on a machine that has them.
+# usage: setup.sh [--vm] [PYTHON]    Changes nothing, and needs no network, on a machine that has them.
+# --vm: also what a full virtual machine needs, whose power the power cuts cut.
 set -eu
+vm=
+if [ "${1-}" = --vm ]; then vm=yes; shift; fi
 python=${1:-python3}
 packages='
     python3 python3-venv git rsync openssh-client ca-certificates
     mmdebstrap debian-archive-keyring systemd-container iproute2 iptables procps
     nginx-light wrk
 '
+[ -z "$vm" ] || packages="$packages qemu-system-x86 qemu-utils e2fsprogs"
 
 has() {
     dpkg-query --show --showformat='${Status}\n' "$1" 2>/dev/null | grep -q ' installed$'

@@ -1,5 +1,7 @@
 # Compressed siblings; and hashed names into the additive pool, where Nginx finds what only an older release had.
 # A file's age in the pool is its ctime: every release that still has it copies it anew.
+# Siblings get their names, and the record its line, when what they stand for is on the disk: after a power cut
+# neither is believed for nothing.
 set -e
 app=@{app}; release=/srv/$app/releases/@{release}; pool=/srv/$app/assets
 
@@ -13,8 +15,8 @@ hashed() { # the files of the current folder with a hash in their names, as Ngin
     -regex '.*[.-][0-9a-f]*[0-9][0-9a-f]*\.[^/]+' -regex '.*[.-][0-9a-f]*[a-f][0-9a-f]*\.[^/]+' -print0
 }
 
-# ending command…: beside each file what the command makes of it, with the file's own time, whole or not at all.
-# What the release that serves has of an equal file is that already (a link to it: neither ever changes).
+# ending command…: beside each file what the command makes of it, with the file's own time and no name yet. What the
+# release that serves has of an equal file is that already, and on the disk (a link to it: neither ever changes).
 squeeze() {
   xargs -0 -r sh -c 'ending=$1; shift
     program=; while [ "$1" != -- ]; do program="$program $1"; shift; done; shift
@@ -22,23 +24,37 @@ squeeze() {
       [ -e "$file.$ending" ] && continue
       if [ -e "$before/$file.$ending" ] && [ ! "$file" -nt "$before/$file" ] && [ ! "$file" -ot "$before/$file" ] &&
         cmp -s -- "$file" "$before/$file" && ln -P -- "$before/$file.$ending" "$file.$ending"; then continue; fi
-      $program -c -- "$file" > "$file.$ending.new" && touch -r "$file" "$file.$ending.new" &&
-        mv -f "$file.$ending.new" "$file.$ending" || exit 255
+      $program -c -- "$file" > "$file.$ending.barehost" && touch -r "$file" "$file.$ending.barehost" || exit 255
     done' sh "$@" --
 }
 
-set -- @{folders}
-while [ $# -gt 0 ]; do
-  url=${1#/}; folder=$release/$2 before=/srv/$app/current/release/$2; export before
-  shift 2
-  [ -d "$folder" ] || { echo "there is no folder $folder to serve static files from"; exit 1; }
-  cd "$folder"
+compress() {
   texts | squeeze gz gzip -9 -n
   [ @{brotli} = no ] || texts | squeeze br brotli -q 9
-  mkdir -p "$pool/$url"
-  hashed | xargs -0 -r cp -p --parents --reflink=auto -t "$pool/$url" --
-  cd "$pool/$url"
+}
+
+publish() { # URL
+  find . -type f -name '*.barehost' -exec sh -c 'for new; do mv -f -- "$new" "${new%.barehost}" || exit; done' sh {} +
+  mkdir -p "$pool/$1"
+  hashed | xargs -0 -r cp -p --parents --reflink=auto -t "$pool/$1" --
+  cd "$pool/$1"
   find . -type f -ctime +@{days} -delete
-done
+}
+
+each() { # what is done in each folder that Nginx serves, told its URL
+  what=$1
+  set -- @{folders}
+  while [ $# -gt 0 ]; do
+    [ -d "$release/$2" ] || { echo "there is no folder $release/$2 to serve static files from"; exit 1; }
+    before=/srv/$app/current/release/$2; export before
+    cd "$release/$2"
+    "$what" "${1#/}"
+    shift 2
+  done
+}
+
+each compress
+sync -f "$release"
+each publish
 chmod -R u=rwX,go=rX "$pool"
 printf 'built %s\n' @{mark} >> @{records}/"$app"/@{release}

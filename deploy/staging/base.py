@@ -35,15 +35,15 @@ RECIPE = 1
 """Part of every image's name; raise it when what is done to an image changes."""
 
 
-def base_image(suite: str, *, python: bool = False) -> Path:
+def base_image(suite: str, *, python: bool = False, more: tuple[str, ...] = ()) -> Path:
     """The root folder of a bare `suite`, made now (about 15 s) when this machine has none yet.
 
-    python: with Debian's Python in it; a bare host has none.
+    python: with Debian's Python in it; a bare host has none. more: further packages, such as a kernel.
     Raises StagingError for an unknown suite, or with what mmdebstrap said.
     """
     if suite not in SUITES:
         raise StagingError(f"no staging host of suite {suite!r}: choose one of {', '.join(SUITES)}")
-    packages = (*PACKAGES, *PYTHON) if python else PACKAGES
+    packages = (*PACKAGES, *(PYTHON if python else ()), *more)
     site = {
         "sources": sources(suite),
         "certificates": certificates(),

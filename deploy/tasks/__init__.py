@@ -36,5 +36,6 @@ if project.is_checkout():
     namespace.add_task(project.demo)
     namespace.add_task(project.test)
     namespace.add_task(project.bench)
+    namespace.add_task(project.power_cuts)
 
 namespace.configure({"run": {"echo": False}})

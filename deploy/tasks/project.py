@@ -1,4 +1,4 @@
-"""init, demo, test, bench: a project of one's own, and this one shown and checked."""
+"""init, demo, test, bench, power_cuts: a project of one's own, and this one shown and checked."""
 
 from __future__ import annotations
 
@@ -82,3 +82,26 @@ def bench(context: Context, quick: bool = False, case: str = "", peer: str = "",
     words += ["--rounds", str(rounds)] if rounds else []
     os.chdir(CHECKOUT)
     os.execv(sys.executable, [sys.executable, "-m", "bench", *words])
+
+
+@task(
+    help={
+        "cuts": "how many moments; default: each phase of a release and of a provision once",
+        "seed": "what they are drawn by; default: 3",
+        "table": "a file that gets a row for each moment",
+    }
+)
+def power_cuts(context: Context, cuts: int = 0, seed: int = 0, table: str = "") -> None:
+    """Cut the power of a full virtual machine in releases and provisions: 40 minutes, and no part of test."""
+    import os
+    import subprocess
+    import sys
+
+    from deploy.errors import StagingError
+
+    if subprocess.run(["sh", "setup.sh", "--vm", sys.executable], cwd=CHECKOUT, check=False).returncode:
+        raise StagingError("what a virtual machine needs could not be installed: the lines above say why")
+    asked = {"CUTS": cuts, "SEED": seed, "CUTS_TABLE": table and Path(table).absolute()}
+    os.environ.update({f"BAREHOST_{name}": str(value) for name, value in asked.items() if value})
+    os.chdir(CHECKOUT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", "tests/power", "-v"])

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from sites import HELLO, NAME, Project, Run, ask, leftovers, sh
+from sites import HELLO, LEFTOVERS, NAME, Project, Run, ask, sh
 
 from bench.load import Count, beside
 from deploy.staging import StagingHost
@@ -57,9 +57,9 @@ def mend(project: Project) -> None:
     edit(project, f"# mended at {time.monotonic_ns()}")
 
 
-def serving(host: StagingHost) -> str:
-    """The release that answers."""
-    release = ask(host).release
+def serving(host: StagingHost, **where: Any) -> str:
+    """The release that answers; ``where``: as :func:`sites.ask` has it."""
+    release = ask(host, **where).release
     assert release is not None
     return release
 
@@ -99,9 +99,12 @@ def tidy(host: StagingHost) -> None:
 
     An old instance whose requests are done may take its time to go.
     """
-    told = sh(host, TIDY)
-    assert told.split("\n")[:-1] == ["units 1", "enabled 1", "current 1"], told
-    assert leftovers(host) == ""
+    told = sh(host, TIDY + LEFTOVERS)
+    assert told == IS_TIDY, told
+
+
+IS_TIDY = "units 1\nenabled 1\ncurrent 1\n"
+"""What TIDY and LEFTOVERS say of a host that is."""
 
 
 TIDY = r"""

@@ -283,11 +283,13 @@ def sh(host: StagingHost, script: str, *, timeout: float = 60, ok: bool = True) 
 
 def leftovers(host: StagingHost) -> str:
     """Staged files, kept old ones, and open transactions on the host: nothing, after a run that ended."""
-    return sh(
-        host,
-        "find /etc /srv /var/www /usr/local -name '.barehost-*'; "
-        "ls -d /var/lib/barehost/undo /var/lib/barehost/sweep 2>/dev/null; true",
-    )
+    return sh(host, LEFTOVERS)
+
+
+LEFTOVERS = """
+find /etc /srv /var/www /usr/local -name '.barehost-*'
+ls -d /var/lib/barehost/undo /var/lib/barehost/sweep 2>/dev/null; true
+"""
 
 
 def new_project(folder: Path, state: Path) -> Project:

@@ -11,6 +11,7 @@ from releasing import broken, edit, hello, listed, mend, quick, seen, serving, s
 from releasing import served as loaded
 from sites import Project, ask, sh
 
+from deploy import staging
 from deploy.staging import Image
 
 Served = Callable[[str], Image]
@@ -99,6 +100,20 @@ def test_an_instance_that_nobody_wants_is_seen_and_stopped(
     assert "hello@99.service" in project.run("plan").out
     with quick(host):
         project.provision()
+    tidy(host)
+    project.settled()
+
+
+def test_an_instance_that_a_cut_switch_left_enabled_starts_once_more_and_is_then_forgotten(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    sh(host, "cp -a /srv/hello/$(readlink /srv/hello/current) /srv/hello/activations/99")
+    sh(host, "systemctl enable -q hello@99")
+    staging.reboot(host.name)
+    assert sh(host, "systemctl is-active hello@99") == "active\n"
+    project.provision()
     tidy(host)
     project.settled()
 

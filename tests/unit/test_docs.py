@@ -30,7 +30,7 @@ names = [str(page.relative_to(ROOT)) for page in PAGES]
 
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-COMMAND = re.compile(r"(?<![\w/.-])(?:invoke|barehost) ([a-z]+(?:\.[a-z]+)?)\b([^\n`]*)")
+COMMAND = re.compile(r"(?<![\w/.-])(?:invoke|barehost) ([a-z]+(?:[.-][a-z]+)*)\b([^\n`]*)")
 
 
 # Links
@@ -107,7 +107,7 @@ def test_every_task_that_a_user_meets_is_somewhere_in_the_pages() -> None:
 def test_every_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for page in PAGES:
-        for target in re.findall(r"(?:^ {4}|`)make (\w+)", page.read_text(), re.M):
+        for target in re.findall(r"(?:^ {4}|`)make ([\w-]+)", page.read_text(), re.M):
             assert re.search(rf"^{target}:", makefile, re.M), f"{page.name}: make {target}"
 
 
