@@ -1,7 +1,7 @@
 """The short way of a run that has nothing to do: the same inputs, the same question, the same answer.
 
 Evaluating roles and comparing states is a pure function of what this machine reads (deploy/inputs.py) and of what a
-host answers. After a run that left nothing to do, both are kept by their digests, with what was to be said. Where a later
+host answers. After a run that left nothing to do, both are kept by their digests, with what was to say. Where a later
 run reads the same and a host, asked the same, answers the same, it is as it should be: no role is evaluated, and
 nothing that evaluating takes is imported. The host is looked at as ever. Anything else goes the long way, with the
 connections that are open and the answers that are there.
