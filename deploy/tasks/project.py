@@ -104,4 +104,4 @@ def power_cuts(context: Context, cuts: int = 0, seed: int = 0, table: str = "") 
     asked = {"CUTS": cuts, "SEED": seed, "CUTS_TABLE": table and Path(table).absolute()}
     os.environ.update({f"BAREHOST_{name}": str(value) for name, value in asked.items() if value})
     os.chdir(CHECKOUT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", "tests/power", "-v"])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", "tests/power", "-x"])

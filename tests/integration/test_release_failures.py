@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from booting import Boot
+from booting import Boot, Clone
 from releasing import HEALTH, broken, edit, hello, listed, mend, quick, serving, ship, tidy
 from sites import Project, new_project, sh
 
@@ -164,4 +164,20 @@ def test_without_room_on_the_disk_nothing_is_begun(site: tuple[StagingHost, Proj
     finally:
         big.unlink()
         sh(host, "umount -l /srv && umount -l /root/small && rmdir /root/small")
+    tidy(host)
+
+
+def test_a_build_of_which_the_record_was_lost_runs_again_over_what_it_made(
+    served: Callable[[str], Image], clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    build = ["mkdir -p made && date > made/built && ! echo x >> hello.py"]
+    project.serve(host, hello(build=build, migrate=["false"]))
+    edit(project, "# built twice")
+    broken(project)
+    sh(host, "cd /var/lib/barehost/apps/hello && sed -i '/^built/d; /^failed/d' $(ls | tail -n 1)")
+    project.serve(host, hello(build=build))
+    done = ship(project, "-v")
+    assert "date > made/built" in done.out
+    assert sh(host, "find /srv/hello/releases/ -type f ! -user root") == ""
     tidy(host)

@@ -6,6 +6,7 @@ BAREHOST_CUTS_TABLE a file that gets what came of each. docs/release-kills.md te
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,8 +19,10 @@ from pathlib import Path
 
 import pytest
 from releasing import IS_TIDY, TIDY, edit, hello, serving
-from sites import CHECKOUT, LEFTOVERS, Project, ask, new_project, until
+from sites import CHECKOUT, LEFTOVERS, Project, ask, new_project
 from vm import Vm, machine
+
+from deploy.staging.machine import wait
 
 SEED = int(os.environ.get("BAREHOST_SEED", "3"))
 SLOW = 8
@@ -173,6 +176,25 @@ def strike(vm: Vm, project: Project, moment: Moment, length: float) -> str:
     return f"{moment.phase.name} + {length * moment.share:.1f} of {length:.1f} s"
 
 
+def serves(vm: Vm) -> None:
+    """Wait until the site answers through Nginx; where it does not, show what the machine knows of it."""
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            return ask(vm, port=vm.web_port).status == 200
+        return False
+
+    if not wait(answers, BOOTED):
+        raise AssertionError(vm.sh(EVIDENCE, ok=False))
+
+
+EVIDENCE = """
+ls -l /srv/hello/current /srv/hello/activations/* /etc/systemd/system/multi-user.target.wants
+systemctl --failed --no-legend; systemctl list-units --all --no-legend 'hello@*'
+journalctl -b -n 80 --no-pager -o short-precise; tail -n 20 /var/log/nginx/*error.log
+"""
+
+
 def configured(vm: Vm) -> str:
     """The last line of the site's Nginx configuration, which Nginx finds in order."""
     return vm.sh("nginx -t -q && tail -n 1 /etc/nginx/conf.d/hello.conf")
@@ -232,7 +254,7 @@ def test_the_power_may_be_cut_at_any_moment(
     new = change(project, moment.number + 1, moment.phase)
     struck = strike(vm, project, moment, lengths[moment.phase])
     vm.boot()
-    until(lambda: ask(vm, port=vm.web_port).status == 200, BOOTED)
+    serves(vm)
     served = serving(vm, port=vm.web_port)
     assert served >= before
     assert served > before or moment.phase.name != "done"

@@ -9,6 +9,7 @@ the guest's own block size) is noted at a flush only. A part that was flushed on
 from __future__ import annotations
 
 import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -172,6 +173,9 @@ def machine(folder: Path) -> Iterator[Vm]:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two ports of the loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
+    """Two ports of the loopback that are free now, and not among those that the kernel gives to connections."""
+    free = []
+    for port in random.sample(range(20000, 32000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            free.append(port)
+    return free[0], free[1]
