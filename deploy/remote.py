@@ -182,7 +182,7 @@ class Remote:
             self.session.put(
                 upload.name,
                 upload.pack(),
-                hashed=upload.hashed,
+                unpack=upload.unpack,
                 progress=_progress(host, upload.name, upload.size, emit),
             )
 

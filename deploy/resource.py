@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from deploy.shell import Command, Script
 
@@ -90,18 +90,19 @@ class Check:
 
 @dataclass(frozen=True)
 class Upload:
-    """Files that travel as one tar stream and lie in ``$UPLOAD/<name>`` (one file) while later steps run.
+    """Files that travel as one tar stream and lie in ``$UPLOAD/<name>`` while later steps run.
 
     pack: called while the stream is sent, yields the tar's bytes in blocks (never the whole in memory).
     files, size: what a person is shown; ``size`` in bytes, before any compression.
-    hashed: on its way, piece by piece; False: the step that unpacks it checks every byte of what came out.
+    unpack: ``tar`` or ``tgz``: it is unpacked as it comes, and ``$UPLOAD/<name>`` is a folder; the step that takes it
+        from there checks every byte of it. Empty: it is one file, checked on its way.
     """
 
     name: str
     pack: Callable[[], Iterator[bytes]] = field(repr=False, compare=False)
     files: int
     size: int
-    hashed: bool = True
+    unpack: Literal["", "tar", "tgz"] = ""
 
 
 Step = Command | Put | Symlink | Remove | Check | Upload

@@ -7,7 +7,7 @@ LC_ALL=C; PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; HOM
 export LC_ALL PATH HOME; unset LANG LANGUAGE ENV BASH_ENV CDPATH; IFS=" ";
 cd /; umask 077;
 fail() { echo "barehost: $*"; exit 1; };
-for tool in cat gzip head id mkdir rm sha256sum tail tee timeout; do
+for tool in cat gzip head id mkdir rm sha256sum tail tar tee timeout; do
 command -v "$tool" >/dev/null || fail "missing $tool"; done;
 [ "$(id -u)" = 0 ] || fail "not root";
 read -r nonce < /proc/sys/kernel/random/uuid; read -r id < /proc/sys/kernel/random/uuid;
@@ -27,9 +27,17 @@ head -c "$size" > "$scratch/frame" || fail "cannot store $name";
 upload() {
 [ -d "$SESSION" ] || (umask 077; mkdir -p "$SESSION") || fail "cannot store $name in $SESSION";
 [ "$kind" = more ] || : > "$SESSION/$name" || fail "cannot store $name in $SESSION";
-if [ "$sum" = - ]; then head -c "$size" >> "$SESSION/$name" || fail "cannot store $name in $SESSION"; return; fi;
 got=$({ head -c "$size" | tee -a "$SESSION/$name" || echo unwritten; } | sha256sum);
 [ "$got" = "$sum  -" ] || fail "broken $name";
+};
+# An archive is unpacked as it comes, into a folder; whoever takes it from there checks every byte.
+parts() {
+head -c "$size" || exit; while read -r kind name size sum limit && [ "$kind" = part ]; do head -c "$size" || exit; done;
+};
+unpack() {
+rm -rf "$SESSION/$name"; (umask 077; mkdir -p "$SESSION/$name") || fail "cannot store $name in $SESSION";
+parts | tar -x $packed -p --no-same-owner -C "$SESSION/$name" -f - 2> "$scratch/stderr" ||
+{ head -n 1 "$scratch/stderr"; fail "cannot store $name in $SESSION"; };
 };
 perform() { timeout -k 10 "$limit" sh "$1" </dev/null 2>"$scratch/stderr"; };
 reply() {
@@ -42,6 +50,8 @@ printf "\nbarehost ready %s\n" "$nonce";
 while read -r kind name size sum limit; do
 case "$kind" in
 file|more) upload;;
+tar) packed=; unpack;;
+tgz) packed=-z; unpack;;
 run) script; perform "$scratch/frame"; rc=$?; reply;;
 zrun) script; gzip -dc < "$scratch/frame" > "$scratch/script" || fail "cannot store $name";
 { perform "$scratch/script"; echo $? > "$scratch/rc"; } | gzip -1; read -r rc < "$scratch/rc"; reply;;

@@ -68,18 +68,18 @@ def _gzipped(members: Iterable[Member]) -> Iterator[bytes]:
     yield compress.end()
 
 
-def mostly_packed(members: Iterable[Member]) -> bool:
-    """Whether compressing would be for nothing: of the bytes, nine of ten are of files that are packed already."""
+def mostly_packed(paths: Iterable[Path]) -> bool:
+    """Whether compressing these files would be for nothing: nine bytes of ten are packed already."""
     sizes = {True: 0, False: 0}
-    for member in members:
-        sizes[_is_packed(member)] += _size(member)
+    for path in paths:
+        sizes[_is_packed(path.name)] += path.stat().st_size
     return sizes[True] > 9 * sizes[False]
 
 
 def _tar(members: Iterable[Member]) -> Iterator[tuple[bytes, bool]]:
     """A tar in blocks, each with whether compressing it is for nothing."""
     for member in members:
-        size, packed = _size(member), _is_packed(member)
+        size, packed = _size(member), _is_packed(member.name)
         yield _header(member, size), packed
         for block in _blocks(member, size):
             yield block, packed
@@ -91,8 +91,8 @@ def _size(member: Member) -> int:
     return member.source.stat().st_size if member.source else len(member.data)
 
 
-def _is_packed(member: Member) -> bool:
-    return posixpath.splitext(member.name)[1].lower() in _PACKED
+def _is_packed(name: str) -> bool:
+    return posixpath.splitext(name)[1].lower() in _PACKED
 
 
 def sha256(path: Path, status: os.stat_result) -> str:

@@ -196,10 +196,10 @@ def difference(tree: Tree, found: Entries, offer: Mapping[str, str]) -> Differen
     return Difference(**{how: tuple(sorted(names)) for how, names in todo.items()})
 
 
-def pack(tree: Tree, change: Difference) -> Iterator[bytes]:
+def pack(tree: Tree, change: Difference, packed: bool = False) -> Iterator[bytes]:
     """A tar of what the sync needs: ``new/`` with the content, ``lists/`` with names; memory stays small.
 
-    gzip'd, unless nearly all of it is packed already: then both sides are spared the work.
+    packed: not gzip'd, for nearly all of it is packed already, and both sides are spared the work.
 
     Deterministic: sorted, no times, no owners.
     """
@@ -215,7 +215,7 @@ def pack(tree: Tree, change: Difference) -> Iterator[bytes]:
             )
         else:
             members.append(Member(f"new/{name}", one.type, one.mode, target=one.content))
-    return stream(members, compress=not mostly_packed(members))
+    return stream(members, compress=not packed)
 
 
 def _walk(tree: Tree) -> Iterator[tuple[str, Entry]]:
@@ -348,7 +348,10 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
         )
     upload = f"tree-{hashlib.sha256(os.fsencode(tree.path)).hexdigest()[:16]}"
     size = sum((tree.source / name).stat().st_size for name in change.send)
-    yield Upload(upload, lambda: pack(tree, change), len(change.send), size, hashed=False)
+    packed = mostly_packed(tree.source / name for name in change.send)
+    yield Upload(
+        upload, lambda: pack(tree, change, packed), len(change.send), size, "tar" if packed else "tgz"
+    )
     yield Command(
         f"{'sync' if found else 'create'} {tree.path}: {change}",
         sh(
@@ -508,8 +511,7 @@ fi
 rm -rf -- "$stage"
 trap 'rm -rf -- "$stage"' EXIT
 trap 'exit 143' HUP INT TERM
-mkdir -m 700 -- "$stage"
-tar -x -p --no-same-owner -f "$UPLOAD/"@{upload} -C "$stage"
+mv -T -- "$UPLOAD/"@{upload} "$stage"
 new=$stage/new lists=$stage/lists
 each() { list=$1; shift; if [ -s "$lists/$list" ]; then xargs -0 -r -a "$lists/$list" "$@"; fi; }
 modes() {

@@ -17,7 +17,7 @@ from deploy.errors import HostError
 from deploy.shell import Script, Secret, sh
 from deploy.transport import frames, refusals
 from deploy.transport.link import Link
-from deploy.transport.session import Reply
+from deploy.transport.session import Packing, Reply
 
 if TYPE_CHECKING:
     from deploy.endpoint import Endpoint
@@ -65,17 +65,20 @@ class LoopSession:
         name: str,
         blocks: Iterable[bytes],
         *,
-        hashed: bool = True,
+        unpack: Packing = "",
         progress: Callable[[int], None] | None = None,
     ) -> None:
         with self._lock:
-            kind = "file"
+            doing = f"{name} was uploaded"
+            kind: str = unpack or "file"
             for piece in frames.pieces(blocks):
-                self._send(frames.header(kind, name, piece, hashed=hashed), f"{name} was uploaded")
-                self._send(piece, f"{name} was uploaded")
-                kind = "more"
+                self._send(frames.header(kind, name, piece, hashed=not unpack), doing)
+                self._send(piece, doing)
+                kind = "part" if unpack else "more"
                 if progress is not None:
                     progress(len(piece))
+            if unpack:
+                self._send(frames.header("over", name, b"", hashed=False), doing)
 
     def stream(
         self, script: Script, *, timeout: float | None = None, idle: float | None = None

@@ -1,9 +1,10 @@
 """What travels over a session's one channel: frames to the host, replies back. Pure bytes; no socket.
 
 A frame is one header line, ``<kind> <name> <size> <sha256> <limit>``, and exactly ``size`` bytes. Kinds:
-``file`` begins the upload ``name``, ``more`` continues it (with ``-`` for a hash: whoever unpacks it checks
-every byte of it, and nothing is hashed twice), ``run`` is a script to run for at most ``limit``
-seconds (0: no limit), ``zrun`` the same with the script and its stdout compressed by gzip.
+``file`` begins the upload ``name``, ``more`` continues it; ``tar`` and ``tgz`` begin one that is unpacked as it
+comes, ``part`` continues and ``over`` ends it (``-`` for a hash: what comes out is checked instead); ``run`` is a
+script to run for at most ``limit`` seconds (0: no limit), ``zrun`` the same with the script and its stdout compressed
+by gzip.
 
 A reply is the script's stdout as it comes, then the line ``<nonce> <rc> <0 or 1>``; with 1, what the script
 wrote to stderr follows, then the line ``<nonce>``. The nonce is the host's, new for each

@@ -190,7 +190,7 @@ def lost(where: str, doing: str, why: str) -> HostError:
 
 def rejected(where: str, output: str) -> HostError:
     """The far side's own last words."""
-    text = " ".join(output.split())
+    text = re.sub(r"barehost ready \S+", "", " ".join(output.split())).strip()
     if "No space left on device" in text:
         full = re.search(
             r"barehost: cannot store \S+ in (\S+)|(/[^\s:]*)/[^\s/:]+: No space left on device", text
@@ -198,6 +198,12 @@ def rejected(where: str, output: str) -> HostError:
         place = f" in {full[1] or full[2]}" if full else ""
         return HostError(
             f"{where}: there is no space left on the host{place}, nothing was changed; make room and run it again"
+        )
+    unstored = re.search(r"(.*)barehost: cannot store (\S+) in (\S+)", text)
+    if unstored:
+        why = f" ({_tail(unstored[1].strip())})" if unstored[1].strip() else ""
+        return HostError(
+            f"{where}: {unstored[2]} could not be stored in {unstored[3]}{why}, nothing was changed; run it again"
         )
     broken = re.search(r"barehost: broken (\S+)", text)
     if broken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from deploy.shell import Script
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LARGE = 64 << 10
 """Bytes of a look's script from which on it travels compressed, and its answer too: a look at hundreds of things.
 Below, two processes of gzip cost more than the bytes, also over a slow line."""
+
+
+Packing = Literal["", "tar", "tgz"]
+"""How an upload that the host unpacks as it comes is packed; empty: it is stored as one file."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Session(Protocol):
         name: str,
         blocks: Iterable[bytes],
         *,
-        hashed: bool = True,
+        unpack: Packing = "",
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """Stream blocks into the file ``$SESSION/<name>``, replacing what is there.
@@ -66,7 +70,8 @@ class Session(Protocol):
         Returns when everything is on its way; the host checks each piece, and the next :meth:`run` fails
         with HostError before it starts when one did not arrive whole.
 
-        hashed: False: only that all of it was stored is checked, for a script that unpacks it checks every byte.
+        unpack: ``tar`` or ``tgz`` (gzip'd): an archive that the host unpacks as it comes, into the folder
+            ``$SESSION/<name>``; nothing is hashed on its way, so whoever takes it from there checks every byte.
         name: letters, digits and ``._-``, not starting with a dot or a dash; else ValueError.
         progress: called with the number of bytes of each piece that left.
         """

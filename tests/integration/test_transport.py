@@ -21,8 +21,10 @@ from conftest import Boot
 from deploy import staging, transport
 from deploy.errors import HostError
 from deploy.inventory import Host
+from deploy.resources.archive import Member, stream
 from deploy.shell import Script, Secret, sh
 from deploy.staging import StagingHost
+from deploy.transport.session import Packing
 
 PASSWORD = 'it\'s "quoted" $HOME \\ ü'
 
@@ -151,6 +153,35 @@ def test_an_upload_lies_in_the_session_folder_and_goes_with_it(plain: StagingHos
     assert (tree, empty) == (f"{60 * 70_001} 644 root", "0 644 root")
     assert sum(seen) == 60 * 70_001
     until(lambda: not (plain.root / folder.lstrip("/")).exists())
+
+
+@pytest.mark.parametrize("packing", ["tar", "tgz"])
+def test_an_archive_is_unpacked_as_it_comes_and_scripts_go_on_after_it(
+    plain: StagingHost, packing: Packing
+) -> None:
+    files = {f"new/{number}": os.urandom(number * 7000) for number in range(200)}
+    members = [Member(name, mode=0o640, data=data) for name, data in files.items()]
+    blocks = stream(members, compress=packing == "tgz")
+    with transport.connect(host(plain)) as session:
+        session.put("tree", blocks, unpack=packing)
+        told = session.run(sh('cd "$SESSION/tree" && stat -c "%a %u" . new/1 && cat new/*[0-9]'), timeout=60)
+        assert told.rc == 0
+        modes, content = told.stdout[:12], told.stdout[12:]
+        assert modes == b"700 0\n640 0\n"
+        assert content == b"".join(files[name] for name in sorted(files))
+
+
+def test_an_archive_that_is_none_ends_the_session_before_anything_runs(plain: StagingHost) -> None:
+    refused = pytest.raises(
+        HostError, match=r"tree could not be stored in /var.* \(tar: This does not look like"
+    )
+    with transport.connect(host(plain)) as session, refused:
+        session.put("tree", [b"x" * 65536] * 200, unpack="tar")
+        session.run(sh("touch /root/ran"), timeout=60)
+    with transport.connect(host(plain)) as session:
+        assert (
+            session.run(sh("[ ! -e /root/ran ] && ls /var/lib/barehost/sessions"), timeout=60).stdout == b""
+        )
 
 
 def test_an_upload_of_the_same_name_replaces_the_first(plain: StagingHost) -> None:

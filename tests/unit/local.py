@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tarfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,13 +51,23 @@ def apply(steps: list[Step], folder: Path) -> list[subprocess.CompletedProcess[b
     for made in (uploads, private):
         made.mkdir(parents=True, exist_ok=True)
     for step in steps:
-        if isinstance(step, Upload):
+        if isinstance(step, Upload) and step.unpack:
+            unpacked(b"".join(step.pack()), uploads / step.name)
+        elif isinstance(step, Upload):
             (uploads / step.name).write_bytes(b"".join(step.pack()))
         elif isinstance(step, Command):
             done.append(run(step.script, UPLOAD=str(uploads), RUN=str(private)))
         else:
             raise TypeError(f"only the engine takes a {type(step).__name__}")
     return done
+
+
+def unpacked(archive: bytes, folder: Path) -> None:
+    """An upload that is unpacked as it comes, as the far side of a session does it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="fully_trusted")
 
 
 def settle(resource: Resource, folder: Path) -> list[Step]:

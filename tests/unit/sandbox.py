@@ -20,6 +20,7 @@ from deploy.apply import Program
 from deploy.inventory import Host
 from deploy.shell import Script
 from deploy.transport import Reply
+from tests.unit.local import unpacked
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace of its own needs root")
 
@@ -151,14 +152,19 @@ class SandboxSession:
         name: str,
         blocks: Iterable[bytes],
         *,
-        hashed: bool = True,
+        unpack: str = "",
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        with (self.box.box / "session" / name).open("wb") as file:
-            for block in blocks:
-                file.write(block)
-                if progress is not None:
-                    progress(len(block))
+        came = []
+        for block in blocks:
+            came.append(block)
+            if progress is not None:
+                progress(len(block))
+        place = self.box.box / "session" / name
+        if unpack:
+            unpacked(b"".join(came), place)
+        else:
+            place.write_bytes(b"".join(came))
 
     def stream(
         self, script: Script, *, timeout: float | None = None, idle: float | None = None
