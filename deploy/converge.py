@@ -176,9 +176,7 @@ class _Run:
             self.reach.attach(look.running, self.emit)
             look = self.reach.look(resources)
         if look.facts != facts and (again := declared(self.roles, self.host, look.facts)) != resources:
-            if not _answered(again, resources, look):
-                look = replace(self.reach.look(again), facts=look.facts)
-            return look, again
+            return replace(self.reach.look(again), facts=look.facts), again
         return look, resources
 
     def _plan(self, look: Look, resources: Sequence[Resource]) -> Plan:
@@ -254,19 +252,6 @@ class _Run:
             failure=failure,
             settled=self.settled,
         )
-
-
-def _answered(again: Sequence[Resource], asked: Sequence[Resource], look: Look) -> bool:
-    """Whether a look that asked other resources has told all the same that everything new holds already.
-
-    After a release its tree has another base, or none: that is how it would be sent, not what it is.
-    """
-    known = {one.id: type(one) for one in asked}
-    return all(
-        known.get(one.id) is type(one) and one.id in look.states and look.states[one.id] == one.expected()
-        for one in again
-        if one not in asked
-    )
 
 
 class Stopped(ApplyError):
