@@ -218,7 +218,7 @@ silent() { # nothing came from the holder for a minute (and the longest look), a
   [ -z "$busy" ] || seconds=180
   [ -z "$(find "$scratch" "$session" -newermt "$seconds seconds ago" -print -quit 2>/dev/null)" ]
 }
-if ! flock -n 8; then
+if ! flock -w 0.5 8; then  # a look holds it for a moment, to see whether anybody does
   silent || { cat /run/barehost/run.by; exit 75; }
   kill -KILL "$loop" $busy; flock -w 10 8 || { cat /run/barehost/run.by; exit 75; }
   rm -rf "$scratch" "$session"

@@ -16,7 +16,7 @@ event() { printf '\n\036%s %s\n' "$NONCE" "$*"; }
 lock() {
   mkdir -p -m 700 /run/barehost
   exec 9>>/run/barehost/lock
-  flock -n 9 || { event locked; exit 75; }
+  flock -w 0.5 9 || { event locked; exit 75; } # a look holds it for a moment, to see whether anybody does
   printf '%s\n' "$RUN" >/run/barehost/holder
 }
 
