@@ -15,7 +15,7 @@ read -r nonce < /proc/sys/kernel/random/uuid; read -r id < /proc/sys/kernel/rand
 # What a look needs lies in memory, so that a full disk can still be looked at; uploads go to the disk.
 scratch=/run/barehost/sessions/$id; SCRATCH=$scratch; SESSION=/var/lib/barehost/sessions/$id; LOOP=$$; export SCRATCH SESSION LOOP;
 mkdir -p "$scratch" && echo $$ > "$scratch/loop" || fail "no folder";
-leave() { cd /; rm -rf "$scratch" "$SESSION"; };
+leave() { cd /; if [ -e "$scratch/lock" ]; then read -r holder < "$scratch/lock"; kill "$holder" 2>/dev/null; fi; rm -rf "$scratch" "$SESSION"; };
 trap leave EXIT; trap "exit 1" HUP INT PIPE TERM;
 umask 022;
 
