@@ -92,7 +92,7 @@ def bench(context: Context, quick: bool = False, case: str = "", peer: str = "",
     }
 )
 def power_cuts(context: Context, cuts: int = 0, seed: int = 0, table: str = "") -> None:
-    """Cut the power of a full virtual machine in releases and provisions: 40 minutes, and no part of test."""
+    """Cut the power of a full virtual machine in releases and provisions: half an hour, and no part of test."""
     import os
     import subprocess
     import sys
