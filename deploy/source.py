@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deploy import inputs
@@ -70,8 +70,8 @@ def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> 
     """``release`` under the id it was begun with, where the last rollout of the same code did not reach its end.
 
     Hosts then go on with what they have of it: nothing is sent, built or migrated twice. serving: the releases
-    that its hosts are known to serve; where one is newer, the code gets a new id. From here on the release
-    counts as begun, until :func:`completed`.
+    that its hosts are known to serve; where one is newer, the code gets a new id, and one that sorts after it. From
+    here on the release counts as begun, until :func:`completed`.
     """
     assert release.folder is not None
     tree = Tree(f"{app.root}/releases", source=release.folder, delete=False, group=app.user)
@@ -81,8 +81,17 @@ def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> 
         begun = json.loads(file.read_text())
         if begun["digest"] == digest and begun["id"] >= max(serving, default=""):
             return replace(release, id=begun["id"])
+    release = replace(release, id=_after(max(serving, default=""), release.id))
     _write(file, json.dumps({"id": release.id, "digest": digest}))
     return release
+
+
+def _after(newest: str, id: str) -> str:
+    """``id``, with a later time where it would not sort after ``newest``: of the same second, or a clock behind."""
+    if id[:15] > newest[:15]:
+        return id
+    later = datetime.strptime(newest[:15], "%Y%m%d-%H%M%S") + timedelta(seconds=1)
+    return f"{later:%Y%m%d-%H%M%S}{id[15:]}"
 
 
 def completed(app: App, state: Path) -> None:

@@ -61,3 +61,12 @@ def test_a_note_that_cannot_be_read_is_written_anew(app: App, text: str) -> None
 
 def test_completing_what_was_never_begun_is_fine(app: App) -> None:
     completed(app, app.project / "state")
+
+
+@pytest.mark.parametrize("serving", ["20261123-141502", "20261123-141502-3fa9c1e-dirty"])
+def test_two_releases_of_one_second_are_two(app: App, serving: str) -> None:
+    assert ship(app, NOW, serving).id == "20261123-141503"
+
+
+def test_a_clock_that_is_behind_gives_no_id_of_the_past(app: App) -> None:
+    assert ship(app, NOW, "20261124-235959", "20261101-000000").id == "20261125-000000"
