@@ -68,9 +68,12 @@ def test(context: Context, only: str = "", k: str = "") -> int:
         "case": "only these, with commas between them; bench/README.md lists them",
         "peer": "only these, with commas between them",
         "rounds": "runs of each peer in each case, at most; default: by case",
+        "budget": "seconds after which a peer has had enough of a case; default: each case's own",
     }
 )
-def bench(context: Context, quick: bool = False, case: str = "", peer: str = "", rounds: int = 0) -> None:
+def bench(
+    context: Context, quick: bool = False, case: str = "", peer: str = "", rounds: int = 0, budget: int = 0
+) -> None:
     """Measure Barehost beside Ansible, pyinfra and a hand-written ssh + rsync script, on hosts made for it."""
     import os
     import sys
@@ -80,6 +83,7 @@ def bench(context: Context, quick: bool = False, case: str = "", peer: str = "",
         word for name, value in (("case", case), ("peer", peer)) if value for word in (f"--{name}", value)
     ]
     words += ["--rounds", str(rounds)] if rounds else []
+    words += ["--budget", str(budget)] if budget else []
     os.chdir(CHECKOUT)
     os.execv(sys.executable, [sys.executable, "-m", "bench", *words])
 
