@@ -191,7 +191,7 @@ def lost(where: str, doing: str, why: str) -> HostError:
 def rejected(where: str, output: str) -> HostError:
     """The far side's own last words."""
     text = re.sub(r"barehost ready \S+", "", " ".join(output.split())).strip()
-    if "No space left on device" in text:
+    if re.search(r"No space left on device|Wrote only \d+ of \d+ bytes", text):  # the second is tar's way
         full = re.search(
             r"barehost: cannot store \S+ in (\S+)|(/[^\s:]*)/[^\s/:]+: No space left on device", text
         )

@@ -355,6 +355,10 @@ def test_what_the_far_side_said_at_the_start_becomes_one_sentence(
     [
         ("tee: a: No space left on device\nbarehost: broken a", "no space left on the host"),
         (
+            "tar: new/x: Wrote only 5120 of 10240 bytes\nbarehost: cannot store a in /var/x",
+            "no space left on the host in /var/x, nothing",
+        ),
+        (
             "tar: This does not look like a tar archive\nbarehost: cannot store a in /var/x",
             "a could not be stored in /var/x (tar: This does not look like a tar archive), nothing was changed",
         ),
