@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LARGE = 64 << 10
 """Bytes of a look's script from which on it travels compressed, and its answer too: a look at hundreds of things.
-Below, two processes of gzip cost more than the bytes, also over a slow line."""
+A choice, not a measurement: below it, gzip's two processes on the host are for a few kB."""
 
 
 Packing = Literal["", "tar", "tgz"]
