@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
+from msgspec import Meta
 
 from deploy.document import Written, describe, path_from
-from deploy.schema import Frozen, Key, Model
+from deploy.schema import After, Before, Frozen, Key, Model
 from deploy.shell import Secret
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -48,7 +48,7 @@ _REF = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][\w./+-]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
-def _matching(pattern: re.Pattern[str], expects: str) -> BeforeValidator:
+def _matching(pattern: re.Pattern[str], expects: str) -> Before:
     """Accepts text that the whole pattern matches."""
 
     def check(value: Any) -> Any:
@@ -56,7 +56,7 @@ def _matching(pattern: re.Pattern[str], expects: str) -> BeforeValidator:
             raise ValueError(f"expected {expects}, found {describe(value)}")
         return value
 
-    return BeforeValidator(check)
+    return Before(check)
 
 
 def _not_bool(value: Any) -> Any:
@@ -64,9 +64,9 @@ def _not_bool(value: Any) -> Any:
     return describe(value) if isinstance(value, bool) else value
 
 
-Whole = Annotated[int, BeforeValidator(_not_bool)]
-Port = Annotated[Whole, Field(ge=1, le=65535)]
-Seconds = Annotated[Whole, Field(ge=1, le=86400)]
+Whole = Annotated[int, Before(_not_bool)]
+Port = Annotated[Whole, Meta(ge=1, le=65535)]
+Seconds = Annotated[Whole, Meta(ge=1, le=86400)]
 Folder = Annotated[
     str,
     _matching(
@@ -88,7 +88,7 @@ Prefix = Annotated[
         "a URL prefix that starts and ends with '/', like /static/, of letters, digits, '.', '_', '~', '-'",
     ),
 ]
-Line = Annotated[str, Field(min_length=1), AfterValidator(lambda text: _no_control(text, "a command"))]
+Line = Annotated[str, Meta(min_length=1), After(lambda text: _no_control(text, "a command"))]
 
 
 def _no_control(text: str, what: str) -> str:
@@ -200,35 +200,35 @@ def _size(value: Any) -> Any:
     raise ValueError(f"expected a size like 10m, 512k or 1g, found {describe(value)}")
 
 
-ServerName = Annotated[str, BeforeValidator(server_name)]
-EnvName = Annotated[str, BeforeValidator(_env_name)]
-Names = Annotated[Mapping[Prefix, Folder], AfterValidator(Frozen)]
+ServerName = Annotated[str, Before(server_name)]
+EnvName = Annotated[str, Before(_env_name)]
+Names = Annotated[Mapping[Prefix, Folder], After(Frozen)]
 
 
-class Health(Model):
+class Health(Model, frozen=True, kw_only=True):
     """How a new release is asked whether it serves."""
 
     path: Annotated[
         str,
         Key("what is asked for", "a path that starts with '/', like /healthz"),
-        Field(pattern=r"^/[A-Za-z0-9._~+,=:@%/?&-]*$", max_length=512),
+        Meta(pattern=r"^/[A-Za-z0-9._~+,=:@%/?&-]*\Z", max_length=512),
     ] = "/"
-    expect: Annotated[
-        Whole, Key("the status that means healthy", "an HTTP status"), Field(ge=100, le=599)
-    ] = 200
+    expect: Annotated[Whole, Key("the status that means healthy", "an HTTP status"), Meta(ge=100, le=599)] = (
+        200
+    )
     timeout: Annotated[
         Seconds,
         Key("seconds until a release that does not answer is given up", "a whole number from 1 to 86400"),
     ] = 30
 
 
-class Sandbox(Model):
+class Sandbox(Model, frozen=True, kw_only=True):
     """What a site's process may do beyond the default, which is: nothing but serve, and reach out."""
 
     writable: Annotated[
         tuple[Absolute, ...],
         Key("folders of the host it may write to, besides its own shared data", "a list of absolute paths"),
-        AfterValidator(_unique),
+        After(_unique),
     ] = ()
     outbound: Annotated[bool, Key("reach databases and services elsewhere", "true or false")] = True
     jit: Annotated[
@@ -239,7 +239,7 @@ class Sandbox(Model):
     devices: Annotated[bool, Key("the host's devices, for a GPU or a serial line", "true or false")] = False
 
 
-class Tls(Model):
+class Tls(Model, frozen=True, kw_only=True):
     """A certificate that is already on the host; adds a TLS listener beside the plain one."""
 
     certificate: Annotated[Absolute, Key("the chain, on the host", "an absolute path")]
@@ -248,10 +248,10 @@ class Tls(Model):
     redirect: Annotated[bool, Key("send plain requests to https", "true or false")] = True
 
 
-class App(Model):
+class App(Model, frozen=True, kw_only=True):
     """One site on one host. ``name`` is its key under ``apps:``, its user, unit and folder below /srv."""
 
-    name: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
+    name: Annotated[str, Meta(pattern=rf"^{NAME.pattern}\Z")]
     project: Path = Path()
 
     state: Annotated[
@@ -261,7 +261,7 @@ class App(Model):
     source: Annotated[
         str,
         Key("the code: a folder, relative to the project, or a git URL", "a folder or a git URL"),
-        Field(pattern=r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"),
+        Meta(pattern=r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z"),
     ] = ""
     ref: Annotated[
         Annotated[str, _matching(_REF, "a branch, tag or commit")] | None,
@@ -292,7 +292,7 @@ class App(Model):
         ),
     ] = "auto"
     wheels: Annotated[
-        Annotated[str, Field(min_length=1)] | None,
+        Annotated[str, Meta(min_length=1)] | None,
         Key("a folder of wheels, pushed to hosts without an index", "a folder, relative to the project"),
     ] = None
     packages: Annotated[
@@ -300,29 +300,29 @@ class App(Model):
             Annotated[str, _matching(re.compile(r"[a-z0-9][a-z0-9+.-]+"), "the name of an apt package")], ...
         ],
         Key("apt packages it needs besides Python", "a list of package names"),
-        AfterValidator(_unique),
+        After(_unique),
     ] = ()
     server_names: Annotated[
         tuple[ServerName, ...],
         Key(
             "the names it answers to; health and proof ask with the first", "a list of DNS names or addresses"
         ),
-        AfterValidator(_unique),
+        After(_unique),
     ] = ()
     listen: Annotated[
         tuple[Port, ...],
         Key("plain HTTP ports", "a list of ports, 1 to 65535"),
-        Field(min_length=1),
-        AfterValidator(_unique),
+        Meta(min_length=1),
+        After(_unique),
     ] = (80,)
     tls: Annotated[Tls | None, Key("a certificate on the host", "a mapping with certificate and key")] = None
     trusted_proxies: Annotated[
-        tuple[Annotated[str, BeforeValidator(_network)], ...],
+        tuple[Annotated[str, Before(_network)], ...],
         Key(
             "networks of proxies in front, whose X-Forwarded-For and -Proto are believed",
             "a list of networks",
         ),
-        AfterValidator(_unique),
+        After(_unique),
     ] = ()
     static: Annotated[
         Names,
@@ -337,29 +337,29 @@ class App(Model):
         ),
     ] = Frozen()
     env: Annotated[
-        Mapping[EnvName, Annotated[str, BeforeValidator(_env_value)]],
+        Mapping[EnvName, Annotated[str, Before(_env_value)]],
         Key("environment of the process, seen in plans", "a mapping of names to text"),
-        AfterValidator(Frozen),
+        After(Frozen),
     ] = Frozen()
     secrets: Annotated[
-        Mapping[EnvName, Annotated[InstanceOf[Secret], BeforeValidator(_secret)]],
+        Mapping[EnvName, Annotated[Secret, Before(_secret)]],
         Key(
             "environment that is never shown: text, {env: NAME} of yours, or {file: path}",
             "a mapping of names to text, {env: NAME} or {file: path}",
         ),
-        AfterValidator(Frozen),
+        After(Frozen),
     ] = Frozen()
     workers: Annotated[
-        Literal["auto"] | Annotated[Whole, Field(ge=1, le=512)],
+        Literal["auto"] | Annotated[Whole, Meta(ge=1, le=512)],
         Key("Gunicorn workers; auto: from the host's cores", "auto or a whole number from 1 to 512"),
     ] = "auto"
     threads: Annotated[
-        Whole, Key("threads a gthread worker", "a whole number from 1 to 512"), Field(ge=1, le=512)
+        Whole, Key("threads a gthread worker", "a whole number from 1 to 512"), Meta(ge=1, le=512)
     ] = 8
     worker_class: Annotated[
         str,
         Key("Gunicorn's worker", "gthread, sync, gevent, eventlet, tornado or package.module.Class"),
-        BeforeValidator(_worker_class),
+        Before(_worker_class),
     ] = "gthread"
     timeout: Annotated[
         Seconds, Key("seconds until a stuck worker is replaced", "a whole number from 1 to 86400")
@@ -370,15 +370,15 @@ class App(Model):
     max_requests: Annotated[
         Whole,
         Key("requests until a worker is renewed; 0: never", "a whole number from 0 to 1000000000"),
-        Field(ge=0, le=10**9),
+        Meta(ge=0, le=10**9),
     ] = 0
     max_requests_jitter: Annotated[
         Whole,
         Key("random share added to max_requests", "a whole number from 0 to 1000000000"),
-        Field(ge=0, le=10**9),
+        Meta(ge=0, le=10**9),
     ] = 0
     max_body: Annotated[
-        str, Key("the largest request body Nginx takes", "a size like 10m"), BeforeValidator(_size)
+        str, Key("the largest request body Nginx takes", "a size like 10m"), Before(_size)
     ] = "10m"
     read_timeout: Annotated[
         Seconds, Key("seconds Nginx waits between two reads of an answer", "a whole number from 1 to 86400")
@@ -391,12 +391,12 @@ class App(Model):
         tuple[Line, ...], Key("commands run once per release, before the switch", "a list of commands")
     ] = ()
     keep: Annotated[
-        Whole, Key("healthy releases kept", "a whole number from 2 to 100"), Field(ge=2, le=100)
+        Whole, Key("healthy releases kept", "a whole number from 2 to 100"), Meta(ge=2, le=100)
     ] = 5
     keep_assets: Annotated[
         Whole,
         Key("days that static files of past releases stay", "a whole number from 0 to 3650"),
-        Field(ge=0, le=3650),
+        Meta(ge=0, le=3650),
     ] = 30
     sandbox: Annotated[Sandbox, Key("what its process may do beyond the default", "a mapping")] = Sandbox()
 
@@ -445,8 +445,7 @@ class App(Model):
         )
         return next(found, None)
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def check(self, written: Collection[str]) -> None:
         """Keys that make sense only together."""
         for key, value in (("source", self.source), ("wsgi", self.wsgi), ("server_names", self.server_names)):
             if self.state == "present" and not value:
@@ -457,7 +456,7 @@ class App(Model):
             raise ValueError(
                 f"expected a folder or an https, ssh, git or file URL as source, found {self.source!r}"
             )
-        if "threads" in self.model_fields_set and self.worker_class == "sync" and self.threads > 1:
+        if "threads" in written and self.worker_class == "sync" and self.threads > 1:
             raise ValueError(f"a sync worker has one thread, found threads: {self.threads}; choose gthread")
         if both := sorted(self.env.keys() & self.secrets.keys()):
             raise ValueError(f"{both[0]} stands under both env and secrets")
@@ -472,7 +471,6 @@ class App(Model):
                 raise ValueError(f"the URL prefix {prefix} is kept for certificates and for Barehost itself")
         if self.tls and self.tls.port in self.listen:
             raise ValueError(f"port {self.tls.port} is both in listen and the TLS port")
-        return self
 
 
 def check_name(name: Any) -> str:

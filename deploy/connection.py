@@ -7,18 +7,18 @@ import shlex
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from msgspec import Meta
 
 from deploy.app import Port, Seconds
 from deploy.document import Map, Mark, describe, nearest
-from deploy.schema import Key, Model, keys, validated
+from deploy.schema import Before, Key, Model, keys, validated
 from deploy.shell import Secret
 from deploy.variables import Scope
 
 DEFAULT_ROLES = ("base", "python", "nginx", "static", "gunicorn", "app")
 
 
-def _plain_text(what: str) -> BeforeValidator:
+def _plain_text(what: str) -> Before:
     """Text that can be a name on a command line or in a log: no spaces, no control characters, no leading dash."""
 
     def check(value: Any) -> Any:
@@ -28,10 +28,10 @@ def _plain_text(what: str) -> BeforeValidator:
             raise ValueError(f"expected {what}, found {describe(value)}")
         return value
 
-    return BeforeValidator(check)
+    return Before(check)
 
 
-def _one_of(*accepted: str, hint: str) -> BeforeValidator:
+def _one_of(*accepted: str, hint: str) -> Before:
     """One of several names for the same thing; the first stands for all."""
 
     def check(value: Any) -> Any:
@@ -39,10 +39,10 @@ def _one_of(*accepted: str, hint: str) -> BeforeValidator:
             raise ValueError(f"expected {accepted[0]}, found {describe(value)}; {hint}")
         return value and accepted[0]
 
-    return BeforeValidator(check)
+    return Before(check)
 
 
-class Connection(Model):
+class Connection(Model, frozen=True, kw_only=True):
     """The variables of a host that say how to reach it and what it is; the names are Ansible's where it has one."""
 
     ansible_host: Annotated[
@@ -55,7 +55,7 @@ class Connection(Model):
         Key("who logs in; default: what ssh_config says, else you", "a user's name"),
     ] = None
     ansible_ssh_private_key_file: Annotated[
-        Annotated[str, Field(min_length=1)] | None,
+        Annotated[str, Meta(min_length=1)] | None,
         Key("the private key; default: agent and ssh_config", "a path, relative to the project"),
     ] = None
     ansible_become: Annotated[
@@ -102,7 +102,7 @@ class Connection(Model):
         bool, Key("the host is made by staging.up, which writes its address", "true or false")
     ] = False
     roles: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")], ...],
+        tuple[Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_]*\Z")], ...],
         Key("what the host is: roles, in the order they are evaluated", "a list of names of roles"),
     ] = DEFAULT_ROLES
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
 
+from msgspec import structs
+
 from deploy.app import App
 from deploy.converge import Role, Wishes, converge
 from deploy.errors import BarehostError, HostError, InputError, LockedError
@@ -361,7 +363,6 @@ def migrated_sites(host: Host) -> list[App]:
 def migrating_only(host: Host, migrators: Mapping[str, str]) -> Host:
     """The host with the migrations of only those sites that it was chosen for."""
     apps = tuple(
-        app if migrators.get(app.name) == host.name else app.model_copy(update={"migrate": ()})
-        for app in host.apps
+        app if migrators.get(app.name) == host.name else structs.replace(app, migrate=()) for app in host.apps
     )
     return replace(host, apps=apps, migrates=any(app.migrate for app in apps))

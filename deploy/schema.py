@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticUndefined
+from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert
+from msgspec.structs import FieldInfo, fields
 
 from deploy.document import Map, describe, locate, nearest
 from deploy.errors import InputError
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True):
     """Stands in the annotation of a model's field that a user may write.
 
     meaning: one line for the reference. expects: completes "expected ..." in an error, and is the reference's type.
@@ -25,10 +27,29 @@ class Key:
     expects: str
 
 
-class Model(BaseModel):
-    """Frozen, hashable, and strict about names: a key it does not know is an error."""
+class Before(Struct, frozen=True):
+    """Stands in an annotation: makes what was written into what the type is asked of.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    Its ValueError is the whole sentence of an error. Of several the last one comes first.
+    """
+
+    check: Callable[[Any], Any]
+
+
+class After(Struct, frozen=True):
+    """Stands in an annotation: makes a value of the right type into what is kept. Its ValueError is the sentence."""
+
+    check: Callable[[Any], Any]
+
+
+class Model(Struct, frozen=True):
+    """Frozen and hashable. Made by :func:`validated` or :func:`build`; its constructor takes what it gets."""
+
+    def check(self, written: Collection[str]) -> None:
+        """Raises ValueError, the whole sentence, for keys that do not go together.
+
+        written: the keys that have their value from a user, not from a default.
+        """
 
 
 class Frozen(Mapping[Any, Any]):
@@ -94,64 +115,213 @@ def validated(model: type[M], raw: Map, given: Mapping[str, Any] | None = None) 
     """
     for name in raw:
         if name not in keys(model):
-            raise raw.marks[name].error(f"this key is not known{nearest(str(name), keys(model))}")
+            raise raw.marks[name].error(_unknown(name, model))
     try:
-        return model.model_validate({**raw, **(given or {})})
-    except ValidationError as fault:
-        faults = [(locate(raw, one["loc"], raw.mark), one) for one in fault.errors(include_url=False)]
-    mark, first = min(faults, key=lambda pair: (pair[0].line, pair[0].column))
-    raise mark.error(_sentence(model, first)) from None
+        return build(model, {**raw, **(given or {})})
+    except Faulty as error:
+        faults = [(locate(raw, fault.path, raw.mark), fault.sentence) for fault in error.faults]
+    mark, sentence = min(faults, key=lambda pair: (pair[0].line, pair[0].column))
+    raise mark.error(sentence)
 
 
-def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+class Fault(Struct, frozen=True):
+    """What is wrong, in one sentence, and where: the keys and numbers that lead to it."""
+
+    sentence: str
+    path: tuple[Any, ...] = ()
+
+
+class Faulty(ValueError):
+    """Values that a model cannot be built from, and every fault they have."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults[0].sentence)
+        self.faults = faults
+
+
+def build(model: type[M], values: Mapping[Any, Any]) -> M:
+    """A model built from plain values by the name of its fields; Faulty when one of them is wrong or missing."""
+    known = _fields(model)
+    found: dict[str, Any] = {}
+    with _every_fault() as below:
+        for name, field in known.items():
+            if name in values:
+                with below(name):
+                    key = key_of(field)
+                    found[name] = _read(field.type, values[name], key.expects if key else f"a {name}")
+            elif field.required:
+                with below(name):
+                    raise Faulty(Fault(f"expected the key {name!r}, found none"))
+        for name in values:
+            if name not in known:
+                with below(name):
+                    raise Faulty(Fault(_unknown(name, model)))
+    built = model(**found)
+    try:
+        built.check(values.keys())
+    except ValueError as error:
+        raise Faulty(Fault(str(error))) from None
+    return built
+
+
+@contextmanager
+def _every_fault() -> Iterator[Callable[[Any], AbstractContextManager[None]]]:
+    """Gives what stands around the reading of each key or entry; all that was wrong below them is one Faulty."""
+    faults: list[Fault] = []
+
+    @contextmanager
+    def below(part: Any) -> Iterator[None]:
+        try:
+            yield
+        except Faulty as error:
+            faults.extend(Fault(fault.sentence, (part, *fault.path)) for fault in error.faults)
+
+    yield below
+    if faults:
+        raise Faulty(*faults)
+
+
+def _unknown(name: Any, model: type[Model]) -> str:
+    return f"this key is not known{nearest(str(name), keys(model))}"
+
+
+def _read(hint: Any, value: Any, expects: str) -> Any:
+    """What is kept of a value, by the annotation of its field or entry; Faulty when it is none of that kind."""
+    notes = getattr(hint, "__metadata__", ())
+    try:
+        for note in reversed(notes):
+            if isinstance(note, Before):
+                value = note.check(value)
+        found = _typed(hint.__origin__ if notes else hint, value, expects)
+        for note in notes:
+            if isinstance(note, After):
+                found = note.check(found)
+            elif isinstance(note, Meta):
+                convert(found, Annotated[type(found), note])
+    except Faulty:
+        raise
+    except (ValidationError, UnicodeError):
+        raise Faulty(Fault(f"expected {expects}, found {describe(value)}")) from None
+    except ValueError as error:
+        raise Faulty(Fault(str(error))) from None
+    return found
+
+
+def _typed(hint: Any, value: Any, expects: str) -> Any:
+    """A value as its bare type wants it. Faulty for what lies in it, a ValidationError for the value itself."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _either(inner, value, expects)
+    if origin is tuple:
+        return _tuple(inner[0], value, expects)
+    if origin is Mapping:
+        return _mapping(inner[0], inner[1], value, expects)
+    if isinstance(hint, type) and issubclass(hint, Model):
+        return value if isinstance(value, hint) else build(hint, _must_be(Mapping, value))
+    return convert(_PLAIN[hint](value) if hint in _PLAIN else value, hint)
+
+
+def _either(hints: tuple[Any, ...], value: Any, expects: str) -> Any:
+    """A value as the first of several types that takes it wants it; if none does, the fault is the first one's."""
+    first, *others = hints
+    try:
+        return _read(first, value, expects)
+    except Faulty:
+        for hint in others:
+            with suppress(Faulty):
+                return _read(hint, value, expects)
+        raise
+
+
+def _tuple(hint: Any, value: Any, expects: str) -> tuple[Any, ...]:
+    found = []
+    with _every_fault() as below:
+        for number, one in enumerate(_must_be(list | tuple, value)):
+            with below(number):
+                found.append(_read(hint, one, expects))
+    return tuple(found)
+
+
+def _mapping(name_hint: Any, hint: Any, value: Any, expects: str) -> dict[Any, Any]:
+    found = {}
+    with _every_fault() as below:
+        for name, one in _must_be(Mapping, value).items():
+            with below(name):
+                kept = _read(name_hint, name, expects)
+                found[kept] = _read(hint, one, expects)
+    return found
+
+
+def _must_be(kind: Any, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise ValidationError
+    return value
+
+
+_NUMBER = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0+)?\s*")
+_TRUTHS = {
+    **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
+    **dict.fromkeys(("0", "false", "f", "no", "n", "off"), False),
+}
+
+
+def _whole(value: Any) -> Any:
+    """The whole number that text, or a number with nothing behind its point, stands for; else the value itself."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and len(value) <= 4300 and (number := _NUMBER.fullmatch(value)):
+        return int(number[1])  # of more digits it is a ValueError
+    return value
+
+
+def _truth(value: Any) -> Any:
+    """What a word or the numbers 1 and 0 say of yes and no; else the value itself."""
+    if isinstance(value, str):
+        return _TRUTHS.get(value.lower(), value)
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
+
+
+def _text(value: Any) -> Any:
+    """Text as plain text, a UnicodeError when UTF-8 cannot write it; any other value itself."""
+    if isinstance(value, str):
+        value.encode()
+        return str(value)
+    return value
+
+
+_PLAIN: dict[Any, Callable[[Any], Any]] = {bool: _truth, int: _whole, str: _text}
+"""How a template's result, or a quoted value, becomes what it stands for: where a number is wanted, "8" is one."""
+
+
+@cache
+def _fields(model: type[Model]) -> dict[str, FieldInfo]:
+    return {field.name: field for field in fields(model)}
+
+
+@cache
+def keys(model: type[Model]) -> Mapping[str, FieldInfo]:
     """The fields of a model that a user may write."""
-    return {name: field for name, field in model.model_fields.items() if key_of(field)}
+    return {name: field for name, field in _fields(model).items() if key_of(field)}
 
 
 def key_of(field: FieldInfo) -> Key | None:
     """The Key in a field's annotation; None: not for users."""
-    return next((one for one in field.metadata if isinstance(one, Key)), None)
+    return next((one for one in getattr(field.type, "__metadata__", ()) if isinstance(one, Key)), None)
 
 
 def nested(field: FieldInfo) -> type[Model] | None:
     """The model that a field holds, itself or as one of a union; None: it holds plain values."""
-    for one in (field.annotation, *get_args(field.annotation)):
+    kept = field.type.__origin__
+    for one in (kept, *get_args(kept)):
         if isinstance(one, type) and issubclass(one, Model):
             return one
     return None
 
 
-def _sentence(model: type[BaseModel], fault: ErrorDetails) -> str:
-    """What was expected and found, or what the validator itself had to say."""
-    owner, key = _owner(model, fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"this key is not known{nearest(str(fault['loc'][-1]), keys(owner))}"
-    if fault["type"] == "missing":
-        return f"expected the key {fault['loc'][-1]!r}, found none"
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
-    return f"expected {key.expects if key else fault['msg']}, found {describe(fault['input'])}"
-
-
-def _owner(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel], Key | None]:
-    """The model a fault lies in, and the Key of the field it lies below."""
-    key = None
-    for part in loc:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            break
-        key = key_of(field) or key
-        inner = nested(field)
-        if inner is None:
-            break
-        model = inner
-    return model, key
-
-
 def default_of(field: FieldInfo) -> str:
     """A field's default as the reference shows it; "" when there is none to show."""
-    value = field.get_default(call_default_factory=False)
-    if value is PydanticUndefined or value is None or isinstance(value, Model) or value == "":
+    value = field.default
+    if value is NODEFAULT or value is None or isinstance(value, Model) or value == "":
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -17,6 +17,7 @@ from deploy.roles.gunicorn import gunicorn
 from deploy.roles.nginx import nginx
 from deploy.roles.python import python
 from deploy.roles.static import static
+from deploy.schema import build
 from deploy.source import Release
 
 ROLES: list[Role] = [base, python, nginx, static, gunicorn, app_role]
@@ -58,7 +59,7 @@ def site(folder: Path, **keys: Any) -> App:
         "build": ["python -m compileall ."],
         "migrate": ["python -c 'print(1)'"],
     }
-    return App.model_validate({**values, **keys}).model_copy(update={"project": folder})
+    return build(App, {**values, **keys, "project": folder})
 
 
 def host(folder: Path, *apps: App, **release: Any) -> Host:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from deploy.app import NAME, TAKEN, App, check_name, server_name
+from deploy.schema import Faulty, build
 from deploy.shell import Secret, secrets_travel
 
 GOOD: dict[str, Any] = {
@@ -25,14 +25,14 @@ GOOD: dict[str, Any] = {
 
 
 def app(**values: Any) -> App:
-    return App.model_validate({**GOOD, **values})
+    return build(App, {**GOOD, **values})
 
 
 def refusal(**values: Any) -> str:
     """What the first fault says."""
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(Faulty) as caught:
         app(**values)
-    return str(caught.value.errors()[0]["msg"]).removeprefix("Value error, ")
+    return str(caught.value)
 
 
 def test_a_site_needs_only_source_wsgi_and_a_name():
@@ -223,7 +223,7 @@ def test_whatever_is_accepted_as_server_name_holds_nothing_that_nginx_reads(text
 def test_an_accepted_environment_is_what_systemd_takes(env: dict[str, Any]):
     try:
         kept = app(env=env).env
-    except ValidationError:
+    except Faulty:
         return
     for name, value in kept.items():
         assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
@@ -235,8 +235,8 @@ def test_text_that_cannot_be_written_as_utf8_is_refused_in_an_environment():
 
 
 def test_a_site_without_source_says_so():
-    with pytest.raises(ValidationError, match="expected the key 'source', found none"):
-        App(name="hello", wsgi="hello:app", server_names=("a.example",))
+    with pytest.raises(Faulty, match="expected the key 'source', found none"):
+        build(App, {"name": "hello", "wsgi": "hello:app", "server_names": ("a.example",)})
 
 
 @pytest.mark.parametrize("name", ["hello", "a", "shop-2", "a" * 31])

@@ -20,6 +20,7 @@ from deploy.facts import AppFacts, Facts
 from deploy.inventory import Host
 from deploy.resource import Resource
 from deploy.resources.path import File
+from deploy.schema import build
 
 WISHES = Wishes("ada@desk provision")
 
@@ -72,9 +73,7 @@ def test_a_role_that_is_not_there_stops_before_any_host(closed: int, tmp_path: P
 
 
 def test_migrations_run_on_the_first_host_and_the_others_wait_for_it(closed: int, tmp_path: Path):
-    site = App.model_validate(
-        {"name": "h", "source": ".", "wsgi": "a:a", "server_names": ["h"], "migrate": ["true"]}
-    )
+    site = build(App, {"name": "h", "source": ".", "wsgi": "a:a", "server_names": ["h"], "migrate": ["true"]})
     hosts = [refused(name, closed, apps=(site,)) for name in ("web1", "web2")]
     reports = fleet.run(hosts, no_roles, WISHES, lambda event: None, state=tmp_path)
     assert [one.outcome for one in reports] == ["failed", "skipped"]

@@ -845,7 +845,7 @@ def test_rich_is_not_imported_before_something_is_drawn() -> None:
         "for json in (True, False):\n"
         "    with report.reporter(json=json, verbose=2, diff=True, stream=io.StringIO(), hosts=['a']) as show:\n"
         "        show(Connecting('a')); show.close([Report('a', 'unchanged')])\n"
-        "print([name for name in ('rich', 'difflib', 'pydantic', 'jinja2') if name in sys.modules])"
+        "print([name for name in ('rich', 'difflib', 'msgspec', 'jinja2') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True

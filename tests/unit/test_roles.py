@@ -25,6 +25,7 @@ from deploy.roles.gunicorn import gunicorn, workers
 from deploy.roles.nginx import fingerprint, nginx, ports
 from deploy.roles.python import python
 from deploy.roles.static import HASHED, shared, static
+from deploy.schema import build
 from tests.unit import local
 
 BARE = Facts()
@@ -40,7 +41,7 @@ def app(**keys: Any) -> App:
         "server_names": ["hello.example.com"],
         "media": {"/media/": "media"},
     }
-    return App.model_validate({**site, **keys})
+    return build(App, {**site, **keys})
 
 
 def said(host: Host, facts: Facts, *roles: Role) -> dict[str, Resource]:

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.app import App
 from deploy.errors import InputError
+from deploy.schema import build
 from deploy.source import Release, release_of, whoami
 
 NOW = datetime(2026, 11, 23, 14, 15, 2, tzinfo=UTC)
@@ -51,7 +52,7 @@ def source(tmp_path: Path) -> Path:
 
 def app(source: Path | str, project: Path, **keys: Any) -> App:
     values = {"name": "hello", "source": str(source), "wsgi": "app:app", "server_names": ["h.example"]}
-    return App.model_validate({**values, **keys}).model_copy(update={"project": project})
+    return build(App, {**values, **keys, "project": project})
 
 
 def taken(source: Path | str, tmp_path: Path, **keys: Any) -> Release:

@@ -25,7 +25,7 @@ from deploy.tasks import common, namespace
 from deploy.tasks.common import bare_words, password_once, task
 from deploy.tasks.provision import exit_code
 
-HEAVY = {"paramiko", "fabric", "jinja2", "pydantic", "rich", "pytest", "testinfra", "cryptography"}
+HEAVY = {"paramiko", "fabric", "jinja2", "msgspec", "rich", "pytest", "testinfra", "cryptography"}
 
 
 @pytest.fixture

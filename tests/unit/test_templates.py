@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from deploy import literals, systemd
 from deploy.app import App
@@ -31,6 +30,7 @@ from deploy.render import render
 from deploy.roles.gunicorn import config, gunicorn
 from deploy.roles.nginx import nginx, proof
 from deploy.roles.static import hidden_below
+from deploy.schema import Faulty, build
 from tests.unit.front import Front, activation, inside, lay, serving, site, switch
 
 BOOKWORM = Facts(nginx="1.22.1", cores=2, ipv6=True)
@@ -46,7 +46,7 @@ TLS = {"certificate": "/srv/tls/site.crt", "key": "/srv/tls/site.key"}
 
 
 def app(**keys: Any) -> App:
-    return App.model_validate({**HELLO, **keys})
+    return build(App, {**HELLO, **keys})
 
 
 def host(*apps: App) -> Host:
@@ -503,7 +503,7 @@ def test_a_site_on_another_port_sees_the_port_in_its_host(root: Path) -> None:
     ],
 )
 def test_a_hostile_value_is_an_error_of_the_inventory_never_configuration(keys: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(Faulty):
         app(**keys)
 
 
