@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import GeneratorType
@@ -20,6 +21,9 @@ from deploy.resources.path import File
 
 Role = Callable[[Host, Facts], Iterator[Resource]]
 """A pure function: what a host with these facts should hold. It never connects."""
+
+Said = tuple[Facts, Sequence[Resource]]
+"""What the roles say, and of a host with which facts."""
 
 SPARE = 32 << 20
 """Bytes of disk that stay free whatever is sent: logs, sockets and the undo need some."""
@@ -45,14 +49,35 @@ class Wishes:
 
 
 def converge(
-    host: Host, roles: Sequence[Role], reach: Reach, wishes: Wishes, emit: Emit, known: Facts | None = None
+    host: Host,
+    roles: Sequence[Role],
+    reach: Reach,
+    wishes: Wishes,
+    emit: Emit,
+    known: Facts | None = None,
+    said: Said | None = None,
 ) -> tuple[Report, Facts]:
     """Bring one host to what its roles say; returns the report and the facts, for the next run's first look.
 
     known: facts of the last run. Where they still hold, the first look is the only one a converged host costs.
+    said: what :func:`ahead` found for them; None: it is worked out now.
     Whatever stops it is in the report, with what stands on the host then.
     """
-    return _Run(host, roles, reach, wishes, emit).converge(known or Facts())
+    return _Run(host, roles, reach, wishes, emit, said).converge(known or Facts())
+
+
+def ahead(host: Host, roles: Sequence[Role], known: Facts | None) -> Said | None:
+    """What the roles say if the last run's facts still hold, for while the host is being connected to.
+
+    None where they cannot say: the run itself will tell why.
+    """
+    facts = known or Facts()
+    with suppress(BarehostError):
+        resources = declared(roles, host, facts)
+        for one in resources:
+            one.expected()  # renders and hashes, and keeps it
+        return facts, resources
+    return None
 
 
 def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
@@ -72,6 +97,13 @@ def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
                     "keep one of them"
                 )
     return [resource for resource, _ in found.values()]
+
+
+def _seen(look: Look, asked: Sequence[Resource], again: Sequence[Resource]) -> bool:
+    """Whether a look at ``asked`` shows that all of ``again`` is as it should be, too."""
+    known = {one.id: one for one in asked}
+    alike = all(one.id in known and one.looks_like(known[one.id]) for one in again)
+    return alike and not diff("", asked, look.states)
 
 
 def _line(said: Iterator[Resource]) -> str:
@@ -94,6 +126,7 @@ class _Run:
     reach: Reach
     wishes: Wishes
     emit: Emit
+    said: Said | None = None
 
     changed: list[str] = field(default_factory=list)
     first: Plan | None = None
@@ -110,15 +143,16 @@ class _Run:
             while not settled:
                 look, resources = self._look(facts)
                 facts = look.facts
-                settled = self._settled(look, self._plan(look, resources))
+                settled = self._settled(look, resources)
         except Stopped as stopped:
             failure = stopped.failure
         except BarehostError as error:
             failure = Failure(_named(self.host, error), error.exit_code)
         return self._report(failure, monotonic() - began), facts
 
-    def _settled(self, look: Look, plan: Plan) -> bool:
+    def _settled(self, look: Look, resources: Sequence[Resource]) -> bool:
         """Show the plan and carry it out; True when there was nothing to do, or nothing is to be done."""
+        plan = self._plan(look, resources)
         self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
         if self.passes == 1 and self.wishes.saved is not None:
             self._hold(plan)
@@ -142,7 +176,7 @@ class _Run:
         if self.passes - (self.undone is not None) > PASSES:
             raise UnsettledError(f"{self.host.name}: {_unsettled(plan.changes[0])}")
         self._make_sure_of_room(plan)
-        self._apply(plan)
+        self._apply(plan, resources)
         return False
 
     def _make_sure_of_room(self, plan: Plan) -> None:
@@ -163,11 +197,14 @@ class _Run:
         self.undone = unfinished
         self._apply(replace(plan, changes=()))
 
-    def _look(self, facts: Facts) -> tuple[Look, list[Resource]]:
-        """A look, with the resources that the host's own facts ask for: one round trip when ``facts`` hold."""
+    def _look(self, facts: Facts) -> tuple[Look, Sequence[Resource]]:
+        """A look, with the resources that the host's own facts ask for: one round trip when ``facts`` hold.
+
+        Also when they do not, but the host is already seen to be all that they ask for: that is so after a switch.
+        """
         self.passes += 1
         self.emit(Looking(self.host.name, self.passes))
-        resources = declared(self.roles, self.host, facts)
+        resources = self._declared(facts)
         look = self.reach.look(resources)
         while look.running is not None:
             self.emit(
@@ -175,9 +212,17 @@ class _Run:
             )
             self.reach.attach(look.running, self.emit)
             look = self.reach.look(resources)
-        if look.facts != facts and (again := declared(self.roles, self.host, look.facts)) != resources:
-            return replace(self.reach.look(again), facts=look.facts), again
+        if look.facts != facts:
+            again = self._declared(look.facts)
+            if again != resources and not _seen(look, resources, again):
+                return replace(self.reach.look(again), facts=look.facts), again
         return look, resources
+
+    def _declared(self, facts: Facts) -> Sequence[Resource]:
+        """What the roles say of a host with these facts; asked again only when the facts are others."""
+        if self.said is None or self.said[0] != facts:
+            self.said = facts, declared(self.roles, self.host, facts)
+        return self.said[1]
 
     def _plan(self, look: Look, resources: Sequence[Resource]) -> Plan:
         resources = [one for one in resources if one.when <= self.wishes.through]
@@ -199,14 +244,16 @@ class _Run:
                 f"{': ' + ', '.join(differs) if differs else ''}; nothing was changed: look at a new plan"
             )
 
-    def _apply(self, plan: Plan) -> None:
+    def _apply(self, plan: Plan, resources: Sequence[Resource] = ()) -> None:
         """Carry out the plan; up to the packages only where packages change.
+
+        resources: what the host looks at right after it; none where what it will be asked is not known yet.
 
         What an install brings along (a default site, a Python, a user) is seen by the next look and planned then.
         """
         packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
-        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through)
+        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through, () if packages else resources)
         if outcome.outcome != "done":
             raise Stopped(_failure(self.host, plan, outcome))
         self.changed += [

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import ClassVar
 
 from deploy import transport
-from deploy.converge import Role, Wishes, converge
+from deploy.converge import Role, Wishes, ahead, converge
 from deploy.errors import BarehostError, InputError
 from deploy.events import Connecting, Emit, Event, Failure, Planned, Report, Sending
 from deploy.facts import Facts
@@ -92,8 +92,9 @@ def visit(errand: Errand, roles: Sequence[Role], emit: Emit, password: Password 
     began = monotonic()
     emit(Connecting(host.name))
     try:
+        said = ahead(host, roles, errand.known)
         with errand.reaching(host, password) as reach:
-            report, facts = converge(host, roles, reach, errand.wishes, emit, errand.known)
+            report, facts = converge(host, roles, reach, errand.wishes, emit, errand.known, said)
             return Ended(
                 replace(report, seconds=monotonic() - began), facts if facts != errand.known else None
             )

@@ -36,9 +36,16 @@ class Recent:
         self.seen = resources, look, monotonic()
         return look
 
-    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
+    def apply(
+        self,
+        plan: Plan,
+        about: str,
+        emit: Emit,
+        through: Phase = Phase.LEAVE,
+        then: Sequence[Resource] = (),
+    ) -> Outcome:
         self.seen = None
-        return self.reach.apply(plan, about, emit, through)
+        return self.reach.apply(plan, about, emit, through, then)
 
     def attach(self, run: str, emit: Emit) -> Outcome:
         self.seen = None

@@ -17,7 +17,7 @@ from deploy.look import Look, Room
 from deploy.opening import Opened, Question
 from deploy.plan import Plan
 from deploy.resource import Phase, Resource
-from deploy.shell import Script, sh
+from deploy.shell import Script, join, sh
 from deploy.transport import Reply, Session
 from deploy.transport.session import LARGE, each
 
@@ -55,7 +55,14 @@ class Reach(Protocol):
 
     def look(self, resources: Sequence[Resource]) -> Look: ...
     def room(self, beside: Sequence[Script]) -> Room: ...
-    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome: ...
+    def apply(
+        self,
+        plan: Plan,
+        about: str,
+        emit: Emit,
+        through: Phase = Phase.LEAVE,
+        then: Sequence[Resource] = (),
+    ) -> Outcome: ...
     def attach(self, run: str, emit: Emit) -> Outcome: ...
     def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]: ...
     def lock(self, about: str) -> str | None: ...
@@ -104,8 +111,18 @@ class Remote:
         """What the host has left of memory and disk; see :func:`deploy.look.room_script`."""
         return look.parse_room(self.session.run(look.room_script(beside), timeout=LOOK_SECONDS).stdout)
 
-    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
-        """Send the plan as one program, start it as a unit of its own, and follow it to its end."""
+    def apply(
+        self,
+        plan: Plan,
+        about: str,
+        emit: Emit,
+        through: Phase = Phase.LEAVE,
+        then: Sequence[Resource] = (),
+    ) -> Outcome:
+        """Send the plan as one program, start it as a unit of its own, and follow it to its end.
+
+        then: what a look will ask for when all is done: the host looks at once, and its answer waits for that look.
+        """
         nonce = secrets.token_hex(8)
         program = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
         self._send(plan.host, program, emit)
@@ -115,17 +132,42 @@ class Remote:
             unit=f"barehost-{program.id}.service",
             uploads=[one.name for one in program.uploads],
         )
-        return _Follower(plan.host, nonce, program, emit).follow(
-            self.session.stream(start, timeout=None, idle=IDLE_SECONDS)
+        asked = look.script(then, nonce) if then else None
+        if asked is None or len(asked) > LARGE:
+            return self._follow(plan.host, nonce, program, emit, start)
+        began, seen = monotonic(), bytearray()
+        then_look = sh(
+            _THEN_LOOK,
+            run=f"/var/lib/barehost/runs/{program.id}",
+            nonce=nonce,
+            seconds=LOOK_SECONDS,
+            look=str(asked),
         )
+        outcome = self._follow(plan.host, nonce, program, emit, join([start, then_look]), seen)
+        if seen:
+            self.begun = Opened(self.session, began, asked, nonce, bytes(seen))
+        return outcome
+
+    def _follow(
+        self,
+        host: str,
+        nonce: str | None,
+        program: Program | None,
+        emit: Emit,
+        script: Script,
+        seen: bytearray | None = None,
+    ) -> Outcome:
+        """Read a run's log to its end, and into ``seen`` what is printed after the run is over."""
+        stream = self.session.stream(script, timeout=None, idle=IDLE_SECONDS)
+        if seen is not None:
+            stream = _until(stream, f"\x1e{nonce} over\n".encode(), seen)
+        return _Follower(host, nonce, program, emit).follow(stream)
 
     def attach(self, run: str, emit: Emit) -> Outcome:
         """Follow an apply that is running already; its log is read from the start."""
         script = sh(_ATTACH + _FOLLOW, run=run, unit=f"barehost-{run.rpartition('/')[2]}.service")
         host = self.session.host.name
-        return _Follower(host, None, None, emit).follow(
-            self.session.stream(script, timeout=None, idle=IDLE_SECONDS)
-        )
+        return self._follow(host, None, None, emit, script)
 
     def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]:
         """The content of files, for diffs; None for one that is not there or larger than 256 KiB."""
@@ -190,13 +232,14 @@ class Remote:
 _START = r"""
 run=@{run}
 mkdir -p -m 700 /var/lib/barehost /var/lib/barehost/runs /var/lib/barehost/loaded "$run" "$run/upload" &&
-tar -xzf "$SESSION/bundle" -C "$run" && rm -f "$SESSION/bundle" || exit
+tar -xzf "$SESSION/bundle" -C "$run" || exit
 for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
 : > "$run/log"
 systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
   /bin/sh "$run/program" || exit
 {
-  ls -1d /var/lib/barehost/runs/* | head -n -20 | while read -r past; do rm -rf "$past"; done
+  set -- /var/lib/barehost/runs/*
+  while [ $# -gt 20 ]; do rm -rf "$1"; shift; done
   find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
   for past in /run/barehost/sessions/*; do
     if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
@@ -243,10 +286,35 @@ pid=$(systemctl show --value -p MainPID @{unit})
 """
 
 _FOLLOW = r"""
-case $pid in ''|0) ;; *) tail -n +1 -s 0.01 -f --pid="$pid" @{run}/log & tail=$!; wait "$tail" ;; esac
+case $pid in ''|0) ;; *) tail -n +1 -s 0.003 -f --pid="$pid" @{run}/log & tail=$!; wait "$tail" ;; esac
 [ -n "${tail-}" ] || cat @{run}/log
 """
 """Prints the log as it grows, until the apply's own process, ``$pid``, has ended."""
+
+_THEN_LOOK = r"""
+case $(tail -n 1 @{run}/log) in *' finished done') ;; *) exit 0 ;; esac
+printf '\n\036%s over\n' @{nonce}
+timeout -k 10 @{seconds} sh -c @{look}
+"""
+
+
+def _until(
+    stream: Generator[bytes, None, Reply], mark: bytes, after: bytearray
+) -> Generator[bytes, None, Reply]:
+    """The stream's lines up to the one that is ``mark``; those that follow it go into ``after``."""
+    over = False
+    while True:
+        try:
+            line = next(stream)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        if over:
+            after += line
+        elif line == mark:
+            over = True
+        else:
+            yield line
 
 
 @dataclass

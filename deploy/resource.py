@@ -182,6 +182,10 @@ class Resource(ABC):
     def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
         """The steps that make all these changes of one class, in order; each idempotent on its own."""
 
+    def looks_like(self, other: Resource) -> bool:
+        """Whether a look at ``other`` that finds it as expected says the same of this one."""
+        return self == other
+
     def content(self) -> bytes | None:
         """The bytes a unified diff is made of; None when there is nothing to show (or it is secret)."""
         return None

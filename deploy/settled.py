@@ -129,6 +129,8 @@ class Way:
     def begin(self, hosts: Sequence[Host]) -> Sequence[Host]:
         """Have them connected to while the rest of the run is got ready; asked what they were asked last."""
         asked = dict(self.known.hosts) if self.known else {}
+        import deploy.transport.channel  # noqa: F401 (before what the run imports next, which can wait for hosts)
+
         for host in hosts[:AT_ONCE]:
             if host.address is not None:
                 place = _place(host)

@@ -24,7 +24,7 @@ import posixpath
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple, cast
@@ -66,6 +66,12 @@ class Entry(NamedTuple):
     group: str
     content: str
 
+
+HASHER = (Path(__file__).parents[1] / "host" / "hashes.py").read_text()
+"""For a host's Python: NUL-ended names in, lines of ``sha256sum -z`` out, in threads."""
+
+MUCH, EACH = 32 << 20, 32 << 10
+"""Bytes sent, and bytes a file of them, from which on starting a Python to hash them pays."""
 
 Entries = Mapping[str, Entry]
 """By name below the tree's path, ``""`` for the folder itself."""
@@ -124,6 +130,10 @@ class Tree(Resource):
 
     def expected(self) -> State | None:
         return {"manifest": self.manifest, "intact": True}
+
+    def looks_like(self, other: Resource) -> bool:
+        """Where the tree is there, nobody asks what its files could be copied from."""
+        return isinstance(other, Tree) and replace(other, base=self.base) == self
 
     @classmethod
     def probe(cls, resources: Sequence[Resource]) -> Script:
@@ -357,6 +367,7 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
         sh(
             LISTING + _SYNC,
             path=tree.path,
+            hasher=HASHER if size > MUCH and size > EACH * len(change.send) else "",
             parent=posixpath.dirname(tree.path),
             stage=posixpath.join(
                 posixpath.dirname(tree.path), f".barehost-{posixpath.basename(tree.path)}.new"
@@ -444,19 +455,25 @@ listing() {
 # The numbers of a user $1 and a group $2, as in the listing: find takes four times as long to say names.
 numbers() {
   if [ "$1 $2" = 'root root' ]; then echo '0 0'; return; fi
-  uid=$(id -u -- "$1" 2>/dev/null) || uid=-
+  if [ "$1" = root ]; then uid=0; else uid=$(id -u -- "$1" 2>/dev/null) || uid=-; fi
   gid=$(getent group "$2") || gid=-:-:-
   gid=${gid#*:*:}
   printf '%s %s\n' "$uid" "${gid%%:*}"
 }
 # Hashes of the files whose line is not in the list $1, from lines on stdin; $2 names files to work with. Side by
-# side, each process into a file of its own: what they write to one pipe would come mixed.
+# side, each process into a file of its own: what they write to one pipe would come mixed. Where $hasher is set, a
+# Python that is there does it: 1.5 GB/s a processor where sha256sum does 0.3.
 changed_sums() {
-  comm -z -13 -- "$1" - | sed -zn 's|^f [^/]*/\(.*\)//$|\1|p' |
-    xargs -0 -r -n 250 -P "$(nproc)" sh -c 'exec sha256sum -z -- "$@" > "$0.$$"' "$2" || return
+  comm -z -13 -- "$1" - | sed -zn 's|^f [^/]*/\(.*\)//$|\1|p' > "$2"
+  if [ -n "${hasher-}" ] && [ -x /usr/bin/python3 ]; then
+    /usr/bin/python3 -I -S -c "$hasher" < "$2" && rm -f -- "$2"
+    return
+  fi
+  xargs -0 -r -a "$2" -n 250 -P "$(nproc)" sh -c 'exec sha256sum -z -- "$@" > "$0.$$"' "$2" || return
   for sums in "$2".*; do
     if [ -e "$sums" ]; then cat -- "$sums" && rm -f -- "$sums"; fi
   done
+  rm -f -- "$2"
 }
 """
 
@@ -500,7 +517,7 @@ look() {
 _SYNC = r"""
 set -eu
 umask 022
-path=@{path} stage=@{stage} record=@{record} owner=@{owner} base=@{base}
+path=@{path} stage=@{stage} record=@{record} owner=@{owner} base=@{base} hasher=@{hasher}
 fail() { printf '%s\n' "$1" >&2; exit 1; }
 if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then fail "$path is not a folder"; fi
 mkdir -p -- @{parent}

@@ -129,7 +129,11 @@ def _converge(
             report.summary(reports, monotonic() - began)
             return 0
 
-        from pathlib import Path
+        picked = chosen(host, group, inventory)
+        if not executor:
+            way.begin(picked)
+
+        from pathlib import Path  # what follows is imported while the hosts are being connected to
 
         from deploy import fleet, savedplan
         from deploy.converge import Wishes
@@ -138,9 +142,6 @@ def _converge(
         from deploy.source import whoami
 
         saved = savedplan.read(Path(plan)) if plan else None
-        picked = chosen(host, group, inventory)
-        if not executor:
-            way.begin(picked)
         hosts = prepared(picked, purge=purge, ids=saved.releases if saved else None)
         wishes = Wishes(f"{whoami()} provision", saved.plans if saved else None, check=check, diffs=diff)
         names = [one.name for one in hosts]

@@ -205,7 +205,7 @@ def test_files_are_fetched_for_a_diff(box: Sandbox, remote: Remote):
 
 
 def test_the_whole_loop_over_real_scripts(box: Sandbox, remote: Remote):
-    """A folder and two files, from nothing; drift; a converged host is one round trip."""
+    """A folder and two files, from nothing; drift; a converged host is one round trip, a changed one two."""
 
     def role(host: Host, facts: Facts) -> Iterator[Resource]:
         yield Directory(f"{box.target}/etc")
@@ -225,9 +225,34 @@ def test_the_whole_loop_over_real_scripts(box: Sandbox, remote: Remote):
     assert run() == ("unchanged", (), 1)
     (box.target / "etc" / "a").write_text("edited\n")
     (box.target / "etc" / "b").chmod(0o644)
-    assert run() == ("changed", ("a", "b"), 3)
+    assert run() == ("changed", ("a", "b"), 2)
     assert (box.target / "etc" / "a").read_text() == "one\n"
     assert run() == ("unchanged", (), 1)
+
+
+def test_the_look_that_follows_an_apply_is_of_what_stands_then(box: Sandbox, remote: Remote):
+    file = File(f"{box.target}/a", "one\n")
+    assert remote.apply(plan(file), "ada@desk", Told().append, then=[file]).outcome == "done"
+    before = remote.round_trips
+    assert remote.look([file]).states[file.id] == file.expected()
+    assert remote.round_trips == before
+    (box.target / "a").write_text("edited\n")
+    assert remote.look([file]).states[file.id] != file.expected()  # an answer counts once
+    assert remote.round_trips == before + 1
+
+
+def test_another_question_than_the_foreseen_one_is_asked(box: Sandbox, remote: Remote):
+    file, other = File(f"{box.target}/a", "one\n"), File(f"{box.target}/b", "two\n")
+    remote.apply(plan(file), "ada@desk", Told().append, then=[file])
+    before = remote.round_trips
+    assert remote.look([file, other]).states[other.id] is None
+    assert remote.round_trips == before + 1
+
+
+def test_an_apply_that_failed_is_followed_by_no_look(box: Sandbox, remote: Remote):
+    broken = Broken("x")
+    assert remote.apply(plan(broken), "ada@desk", Told().append, then=[broken]).outcome == "failed"
+    assert remote.begun is None
 
 
 def test_a_host_can_be_held_for_longer_than_one_apply(box: Sandbox, remote: Remote):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import subprocess
 import tarfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from deploy.errors import ApplyError, InputError, LookError
 from deploy.resource import Upload
 from deploy.resources import tree as module
+from deploy.resources.path import Directory
 from deploy.resources.tree import Tree, record_of
 from tests.unit import local
 
@@ -242,13 +245,50 @@ def test_a_new_release_copies_what_an_intact_base_has(tmp_path: Path, source: Pa
     assert (Path(third.path) / "index.html").read_text() == "<p>hello"
 
 
+def test_what_a_tree_could_be_copied_from_is_no_other_question_once_it_is_there(
+    tmp_path: Path, source: Path
+) -> None:
+    tree = Tree(str(tmp_path / "2"), source, base=str(tmp_path / "1"))
+    assert replace(tree, base=None).looks_like(tree)
+    assert not replace(tree, mode=0o600).looks_like(tree)
+    assert not tree.looks_like(Directory(tree.path))
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="it is for hosts that have one")
+def test_a_host_s_python_prints_what_sha256sum_prints(tmp_path: Path) -> None:
+    for name in HOSTILE:
+        (tmp_path / name).write_bytes(name.encode() * 1000)
+    names = b"".join(f"./{name}\0".encode() for name in HOSTILE)
+    argv = [f"./{name}" for name in HOSTILE]
+    told = subprocess.run(
+        ["/usr/bin/python3", "-I", "-S", "-c", module.HASHER], input=names, cwd=tmp_path, stdout=-1
+    )
+    plain = subprocess.run(["sha256sum", "-z", "--", *argv], cwd=tmp_path, stdout=-1)
+    assert told.stdout == plain.stdout
+    gone = subprocess.run(
+        ["/usr/bin/python3", "-I", "-S", "-c", module.HASHER],
+        input=names + b"none\0",
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert gone.returncode != 0
+    assert b"none" in gone.stderr
+
+
 def test_a_base_that_is_not_there_changes_nothing(tmp_path: Path, source: Path) -> None:
     tree = Tree(str(tmp_path / "2"), source, base=str(tmp_path / "1"), **OWNER)
     assert local.look(tree)[tree.id] is None
     local.settle(tree, tmp_path)
 
 
-def test_what_somebody_edits_between_look_and_sync_is_not_sealed(tmp_path: Path, source: Path) -> None:
+@pytest.mark.parametrize("much", [False, True])
+def test_what_somebody_edits_between_look_and_sync_is_not_sealed(
+    tmp_path: Path, source: Path, much: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hashes it: sha256sum, or, for very much, the host's Python."""
+    if much:
+        monkeypatch.setattr(module, "MUCH", -1)
+        monkeypatch.setattr(module, "EACH", -1)
     site = tmp_path / "site"
     tree = Tree(str(site), source, **OWNER)
     local.settle(tree, tmp_path)
