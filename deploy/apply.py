@@ -148,11 +148,9 @@ class _Builder:
 
     def _stage(self, staged: Sequence[Put | Symlink | Remove], units: Sequence[Change]) -> None:
         self.files |= {
-            "sweep": join(
-                [
-                    *(sh("rm -f -- @{new} @{old}", new=_new(one.path), old=_old(one.path)) for one in staged),
-                    Script(""),
-                ]
+            "sweep": sh(
+                "rm -f -- @{left}\n",
+                left=[name for one in staged for name in (_new(one.path), _old(one.path))],
             ),
             "keep": join([Script("set -e"), *_keep(staged), Script("")]),
             "rename": join([Script("set -e"), *(_rename(one) for one in staged), Script("")]),
@@ -164,7 +162,7 @@ class _Builder:
                     Script('[ -z "${stuck-}" ]\n'),
                 ]
             ),
-            "candidate": join([Script("set -e"), *(_candidate(one) for one in staged), Script("")]),
+            "candidate": join([Script("set -e"), *_candidate(staged), Script("")]),
         }
         self.lines.append(Script("announce"))
         for one in staged:
@@ -248,16 +246,18 @@ def _undo(one: Put | Symlink | Remove) -> Script:
     )
 
 
-def _candidate(one: Put | Symlink | Remove) -> Script:
-    """Lay one staged change into the upper folder ``$1`` of the candidate /etc; paths elsewhere are left out."""
-    if not one.path.startswith("/etc/"):
-        return Script(":")
-    inside = one.path.removeprefix("/etc/")
-    make = 'mkdir -p -- "$1"/@{folder} && '
-    folder = posixpath.dirname(inside) or "."
-    if isinstance(one, Remove):
-        return sh(make + 'mknod "$1"/@{inside} c 0 0', folder=folder, inside=inside)
-    return sh(make + 'cp -a -- @{new} "$1"/@{inside}', folder=folder, inside=inside, new=_new(one.path))
+def _candidate(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
+    """Lay the staged changes into the upper folder ``$1`` of the candidate /etc; paths elsewhere are left out."""
+    inside = [(one, one.path.removeprefix("/etc/")) for one in staged if one.path.startswith("/etc/")]
+    if not inside:
+        return
+    folders = sorted({posixpath.dirname(path) or "." for _, path in inside})
+    yield sh('cd -- "$1"\nmkdir -p -- @{folders}', folders=folders)
+    for one, path in inside:
+        if isinstance(one, Remove):
+            yield sh("mknod @{path} c 0 0", path=f"./{path}")
+        else:
+            yield sh("cp -a -- @{new} @{path}", path=f"./{path}", new=_new(one.path))
 
 
 def _reload(staged: Sequence[Put | Symlink | Remove], units: Sequence[Change]) -> Iterator[Script]:

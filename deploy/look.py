@@ -30,11 +30,12 @@ class Look:
 
 
 _STATUS = Script(r"""
-if [ -e /run/barehost/lock ] && ! flock -n /run/barehost/lock true; then
+taken() { [ -e "$1" ] && ! (flock -n 9) 9< "$1"; }
+if taken /run/barehost/lock; then
   read -r run < /run/barehost/holder && printf 'running %s\n' "$run"
   printf 'holder %s\n' "$(cat "$run/about" 2>/dev/null)"
 else
-  if [ -e /run/barehost/run ] && [ ! -e "$SCRATCH/lock" ] && ! flock -n /run/barehost/run true; then
+  if [ ! -e "$SCRATCH/lock" ] && taken /run/barehost/run; then
     printf 'busy %s\n' "$(cat /run/barehost/run.by)"
   fi
   for left in /var/lib/barehost/undo /var/lib/barehost/sweep; do

@@ -125,7 +125,7 @@ def proof(digest: str, port: int, cores: int | None) -> Script:
         ask=ASK,
         port=port,
         digest=digest,
-        count=min(8 * (cores or 2), 64),
+        count=min(16 * (cores or 2), 64),
     )
 
 

@@ -33,7 +33,7 @@ told
       sum=$(sha256sum < "$here/gunicorn.conf.py") || return
       printf 'config %s\n' "${sum%% *}"
     fi
-    if [ -f "$here/record" ]; then cat "$here/record" || return; fi
+    if [ -f "$here/record" ]; then while IFS= read -r line; do printf '%s\n' "$line"; done < "$here/record" || return; fi
     if [ -d "$here/www" ]; then
       (cd "$here/www" && find . -type l -printf 'www %P -> %l\n') | sed "s|/srv/$1/releases/[^/]*/||" || return
     fi

@@ -1,8 +1,9 @@
 # Keeps the current and the previous release and the newest healthy ones; what failed takes no place.
 # A record goes before what it describes, and what no record describes goes too: a prune that was cut off leaves
 # nothing that somebody could go back to, and nothing for good.
-# Meanwhile systemd reads what the switch enabled and disabled, for whoever goes to rescue mode and back.
-systemctl daemon-reload & reading=$!
+# Whoever goes to rescue mode and back needs systemd to have read what the switch enabled and disabled. That takes a
+# processor a tenth of a second, which no release has to wait for.
+systemd-run -q --collect --unit="barehost-reread-${RUN##*/}" --on-active=10 systemctl daemon-reload || exit
 gone() { # folders: each leaves its name at once and its place when it can
   for folder; do
     if [ -e "$folder" ]; then mv -T "$folder" "$root/.gone" && rm -rf "$root/.gone" || exit; fi
@@ -40,4 +41,3 @@ done
 for folder in "$root"/venvs/*; do
   case $venvs in *" ${folder##*/} "*) ;; *) gone "$folder" ;; esac
 done
-wait "$reading"

@@ -15,7 +15,7 @@ drained() { # the socket of an instance that gets no new requests: wait until on
   done
 }
 wants=/etc/systemd/system/multi-user.target.wants
-# For the next boot: the links that systemctl would make, which first reads every unit; the prune has systemd read them.
+# For the next boot: the links that systemctl would make, which first reads every unit; after the prune systemd does.
 enabled() { [ -d "$wants" ] || mkdir "$wants" && ln -sfT "/etc/systemd/system/$app@.service" "$wants/$1"; }
 disabled() { rm -f "$wants/$1"; }
 current() { ln -sfT "activations/$1" "$root/.current.new" && mv -fT "$root/.current.new" "$root/current"; }

@@ -14,7 +14,7 @@ echo $$ > "$RUN/pid"
 event() { printf '\n\036%s %s\n' "$NONCE" "$*"; }
 
 lock() {
-  mkdir -p -m 700 /run/barehost
+  [ -d /run/barehost ] || mkdir -p -m 700 /run/barehost
   exec 9>>/run/barehost/lock
   flock -w 0.5 9 || { event locked; exit 75; } # a look holds it for a moment, to see whether anybody does
   printf '%s\n' "$RUN" >/run/barehost/holder
@@ -44,15 +44,17 @@ recover() {
 
 # Before anything is staged, the host knows what to sweep away should the run end here.
 announce() {
-  cp "$RUN/sweep" "$STATE/sweep.new" && mv -f "$STATE/sweep.new" "$STATE/sweep" && sync -f "$STATE" || fail
+  mv -f "$RUN/sweep" "$STATE/sweep" && sync -f "$STATE" || fail
 }
 
+folder() { [ -d "$1" ] || mkdir -p -- "$1"; }
+
 stage_file() { # blob owner group mode target
-  mkdir -p -- "${5%/*}" && install -T -o "$2" -g "$3" -m "$4" -- "$RUN/blobs/$1" "${5%/*}/.barehost-new.${5##*/}" || fail
+  folder "${5%/*}" && install -T -o "$2" -g "$3" -m "$4" -- "$RUN/blobs/$1" "${5%/*}/.barehost-new.${5##*/}" || fail
 }
 
 stage_link() { # target-of-the-link path
-  mkdir -p -- "${2%/*}" && ln -sfT -- "$1" "${2%/*}/.barehost-new.${2##*/}" || fail
+  folder "${2%/*}" && ln -sfT -- "$1" "${2%/*}/.barehost-new.${2##*/}" || fail
 }
 
 # A check sees the whole candidate /etc: what is staged laid over it, what goes away hidden.
@@ -72,7 +74,7 @@ candidate() { # step seconds
 
 # From here to commit() the undo on the disk takes everything back, also after a power cut.
 switch() {
-  cp "$RUN/undo" "$STATE/undo.new" && sh "$RUN/keep" && sync -f "$STATE" && mv -f "$STATE/undo.new" "$STATE/undo" && sync -f "$STATE" || fail
+  sh "$RUN/keep" && sync -f "$STATE" && mv -f "$RUN/undo" "$STATE/undo" && sync -f "$STATE" || fail
   sh "$RUN/rename" || fail
   event switched
 }

@@ -15,7 +15,7 @@ for module in /etc/nginx/modules-enabled/*brotli-static.conf; do
 done
 printf 'brotli %s\n' "$brotli"
 [ -e /proc/net/if_inet6 ] && printf 'ipv6 yes\n' || printf 'ipv6 no\n'
-if [ -s /run/systemd/container ]; then printf 'container %s\n' "$(cat /run/systemd/container)"; fi
+if [ -s /run/systemd/container ]; then read -r kind < /run/systemd/container; printf 'container %s\n' "$kind"; fi
 clock=none
 for daemon in /usr/sbin/chronyd /usr/sbin/ntpd /lib/systemd/systemd-timesyncd; do
   [ ! -x "$daemon" ] || { clock=${daemon##*/}; break; }

@@ -212,8 +212,7 @@ class Unit(Resource):
 
     def _command(self, verb: str) -> Script:
         if verb == "reload":
-            signal = sh('active && kill -s HUP "$main"')
-            return signal if self.hup else sh("systemctl reload -- @{name}", name=self.name)
+            return Script("hup") if self.hup else sh("systemctl reload -- @{name}", name=self.name)
         return sh(  # what failed five times in ten seconds is not started again unless that is forgotten
             "{ systemctl reset-failed -- @{name} 2>/dev/null; systemctl @{verb} -- @{name}; }",
             name=self.name,
