@@ -9,7 +9,7 @@ import pytest
 from booting import Clone
 from releasing import broken, edit, hello, listed, mend, quick, seen, serving, ship, tidy
 from releasing import served as loaded
-from sites import Project, ask, sh
+from sites import Project, ask, sh, until
 
 from deploy import staging
 from deploy.staging import Image
@@ -85,6 +85,9 @@ def test_a_release_is_proven_counted_and_said_so(served: Served, clone: Clone, p
     release = serving(host)
     assert f"hello {release} serves, proven through Nginx; requests during the switch: " in done.out
     assert "failed: 0" in done.out
+    wanted = "systemctl show -p Wants --value multi-user.target | tr ' ' '\\n' | grep ^hello@"
+    unit = f"hello@{sh(host, 'readlink /srv/hello/current').strip().rpartition('/')[2]}.service\n"
+    until(lambda: sh(host, wanted) == unit, what="systemd did not read what was enabled, and nothing else")
     history = project.run("history")
     assert "release" in history.out
     assert "done" in history.out
