@@ -134,7 +134,7 @@ class Remote:
         )
         asked = look.script(then, nonce) if then else None
         if asked is None or len(asked) > LARGE:
-            return self._follow(plan.host, nonce, program, emit, start)
+            return self._follow(plan.host, nonce, program, emit, join([start, Script(_AFTER)]))
         began, seen = monotonic(), bytearray()
         then_look = sh(
             _THEN_LOOK,
@@ -143,7 +143,9 @@ class Remote:
             seconds=LOOK_SECONDS,
             look=str(asked),
         )
-        outcome = self._follow(plan.host, nonce, program, emit, join([start, then_look]), seen)
+        outcome = self._follow(
+            plan.host, nonce, program, emit, join([start, then_look, Script(_AFTER)]), seen
+        )
         if seen:
             self.begun = Opened(self.session, began, asked, nonce, bytes(seen))
         return outcome
@@ -292,10 +294,16 @@ case $pid in ''|0) ;; *) tail -n +1 -s 0.003 -f --pid="$pid" @{run}/log & tail=$
 """Prints the log as it grows, until the apply's own process, ``$pid``, has ended."""
 
 _THEN_LOOK = r"""
-case $(tail -n 1 @{run}/log) in *' finished done') ;; *) exit 0 ;; esac
-printf '\n\036%s over\n' @{nonce}
-timeout -k 10 @{seconds} sh -c @{look}
+case $(tail -n 1 @{run}/log) in *' finished done')
+  printf '\n\036%s over\n' @{nonce}
+  timeout -k 10 @{seconds} sh -c @{look} ;;
+esac
 """
+
+_AFTER = r"""
+[ ! -e "$run/after" ] || sh "$run/after"
+"""
+"""What takes a moment to end by itself and has ended when the run has, such as workers with an old configuration."""
 
 
 def _until(

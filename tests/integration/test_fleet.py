@@ -229,6 +229,7 @@ def test_of_two_runs_one_wins_and_the_other_says_who_and_gives_all_back(
 
 def test_a_run_that_waits_comes_after(fleet: tuple[Project, list[StagingHost]]) -> None:
     project, hosts = fleet
+    inventory(project, hosts, build=["sleep 3"])
     mend(project)
     until(lambda: not held(hosts[1]))  # a session that has ended may take a moment to be gone
     first = project.start("release", "--host", hosts[1].name)
