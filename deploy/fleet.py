@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from deploy import transport
 from deploy.converge import Wishes
 from deploy.errand import (
@@ -79,8 +81,8 @@ def run(
 ) -> list[Report]:
     """Converge every host; one report each, in the order given. One host's failure leaves the others running.
 
-    Where a site has migrations, the first host goes ahead alone and runs them, once for the whole fleet; when it
-    fails, the others are not begun.
+    A site's migrations are run once for the whole fleet, by the first host that has the site. Such hosts go ahead,
+    one after another; when one fails, those that were not begun are not begun.
 
     state: the project's state folder, where facts are kept between runs. password: asked once for sudo; workers
     elsewhere cannot ask. executor: None means threads of this process, :data:`WORKERS` at most.
@@ -89,13 +91,31 @@ def run(
     if executor is not None:
         refuse_secrets(hosts, executor)
     fleet = _Fleet(roles, wishes, emit, state, password, executor, reaching)
-    first, *others = hosts
-    if others and any(app.migrate for host in hosts for app in host.apps):
-        (ahead,) = fleet.side_by_side([first])
-        if ahead.failure is not None:
-            return [ahead, *(Report(host.name, "skipped") for host in others)]
-        return [ahead, *fleet.side_by_side([replace(host, migrates=False) for host in others])]
-    return fleet.side_by_side(hosts)
+    migrators: dict[str, str] = {}  # site → the host that runs its migrations
+    for host in hosts:
+        for app in host.apps:
+            if app.migrate and app.state == "present":
+                migrators.setdefault(app.name, host.name)
+    if len(hosts) == 1 or not migrators:
+        return fleet.side_by_side(hosts)
+    reports: dict[str, Report] = {}
+    hosts = [migrating_only(host, migrators) for host in hosts]
+    for host in hosts:
+        if host.migrates:
+            (reports[host.name],) = fleet.side_by_side([host])
+            if reports[host.name].failure is not None:
+                return [reports.get(one.name, Report(one.name, "skipped")) for one in hosts]
+    others = fleet.side_by_side([host for host in hosts if host.name not in reports])
+    reports |= {report.host: report for report in others}
+    return [reports[host.name] for host in hosts]
+
+
+def migrating_only(host: Host, migrators: Mapping[str, str]) -> Host:
+    """The host with the migrations of only those sites that it was chosen for."""
+    apps = tuple(
+        app if migrators.get(app.name) == host.name else structs.replace(app, migrate=()) for app in host.apps
+    )
+    return replace(host, apps=apps, migrates=any(app.migrate for app in apps))
 
 
 @dataclass

@@ -13,14 +13,12 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
 
-from msgspec import structs
-
 from deploy.app import App
 from deploy.converge import Role, Wishes, converge
 from deploy.errors import BarehostError, HostError, InputError, LockedError
 from deploy.events import Connecting, Emit, Failure, Finished, Note, Report
 from deploy.facts import Facts
-from deploy.fleet import WORKERS, recall, remember
+from deploy.fleet import WORKERS, migrating_only, recall, remember
 from deploy.inventory import Host
 from deploy.recent import Recent
 from deploy.remote import Reach
@@ -358,11 +356,3 @@ def migrated_sites(host: Host) -> list[App]:
         for app in host.apps
         if app.migrate and app.name in host.releases and host.releases[app.name].folder is not None
     ]
-
-
-def migrating_only(host: Host, migrators: Mapping[str, str]) -> Host:
-    """The host with the migrations of only those sites that it was chosen for."""
-    apps = tuple(
-        app if migrators.get(app.name) == host.name else structs.replace(app, migrate=()) for app in host.apps
-    )
-    return replace(host, apps=apps, migrates=any(app.migrate for app in apps))

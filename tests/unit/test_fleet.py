@@ -15,7 +15,7 @@ from deploy import fleet
 from deploy.app import App
 from deploy.converge import Wishes
 from deploy.errors import HostError, InputError
-from deploy.events import Connecting, Event, Finished
+from deploy.events import Connecting, Event, Finished, Report
 from deploy.facts import AppFacts, Facts
 from deploy.inventory import Host
 from deploy.resource import Resource
@@ -77,6 +77,34 @@ def test_migrations_run_on_the_first_host_and_the_others_wait_for_it(closed: int
     hosts = [refused(name, closed, apps=(site,)) for name in ("web1", "web2")]
     reports = fleet.run(hosts, no_roles, WISHES, lambda event: None, state=tmp_path)
     assert [one.outcome for one in reports] == ["failed", "skipped"]
+
+
+def test_a_site_that_the_first_host_lacks_is_migrated_by_the_first_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun: list[list[tuple[str, list[str]]]] = []
+
+    def side_by_side(self: object, hosts: list[Host]) -> list[Report]:
+        begun.append([(one.name, [app.name for app in one.apps if app.migrate]) for one in hosts])
+        return [Report(one.name, "unchanged") for one in hosts]
+
+    monkeypatch.setattr(fleet._Fleet, "side_by_side", side_by_side)
+
+    def site(name: str, *migrate: str) -> App:
+        return build(
+            App, {"name": name, "source": ".", "wsgi": "a:a", "server_names": ["h"], "migrate": migrate}
+        )
+
+    shop, blog, plain = site("shop", "true"), site("blog", "true"), site("plain")
+    hosts = [
+        Host("web1", apps=(plain,)),
+        Host("web2", apps=(plain, shop)),
+        Host("web3", apps=(shop, blog)),
+        Host("web4", apps=(blog,)),
+    ]
+    reports = fleet.run(hosts, no_roles, WISHES, lambda event: None, state=tmp_path)
+    assert begun == [[("web2", ["shop"])], [("web3", ["blog"])], [("web1", []), ("web4", [])]]
+    assert [one.host for one in reports] == ["web1", "web2", "web3", "web4"]
 
 
 def test_a_question_is_answered_by_each_or_says_what_went_wrong(closed: int):
