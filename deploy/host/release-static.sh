@@ -1,5 +1,6 @@
 # Compressed siblings; and hashed names into the additive pool, where Nginx finds what only an older release had.
-# A file's age in the pool is its ctime: every release that still has it copies it anew.
+# A file's age in the pool is its ctime: every release that still has it copies it anew, and renames the copy into its
+# place: visitors of older pages are being sent what lies there.
 # Siblings get their names, and the record its line, when what they stand for is on the disk: after a power cut
 # neither is believed for nothing.
 set -e
@@ -36,7 +37,21 @@ compress() {
 publish() { # URL
   find . -type f -name '*.barehost' -exec sh -c 'for new; do mv -f -- "$new" "${new%.barehost}" || exit; done' sh {} +
   mkdir -p "$pool/$1"
-  hashed | xargs -0 -r cp -p --parents --reflink=auto -t "$pool/$1" --
+  hashed > "$RUN/hashed"
+  if [ -s "$RUN/hashed" ]; then
+    rm -rf "$pool/.new"
+    mkdir "$pool/.new"
+    xargs -0 -a "$RUN/hashed" cp -p --parents --reflink=auto -t "$pool/.new" --
+    sync -f "$pool/.new"
+    cd "$pool/.new"
+    find . -type d -print0 | xargs -0 sh -c '
+      place=$1; shift
+      for folder; do
+        mkdir -p -- "$place/$folder" &&
+          find "$folder" -mindepth 1 -maxdepth 1 ! -type d -exec mv -f -t "$place/$folder" -- {} + || exit 255
+      done' sh "$pool/$1"
+    rm -rf "$pool/.new"
+  fi
   cd "$pool/$1"
   find . -type f -ctime +@{days} -delete
 }

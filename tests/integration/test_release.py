@@ -171,7 +171,16 @@ def test_static_files_of_the_last_release_are_still_served(
     ship(project)
     old = ask(host, "/static/app.1a2b3c4d.css", headers={"Accept-Encoding": "gzip"})
     (static / "app.1a2b3c4d.css").rename(static / "app.5e6f7a8b.css")
+    (static / "fonts").mkdir()
+    (static / "fonts" / "text.0a1b2c3d.woff2").write_bytes(b"font")
     ship(project)
+    pooled = "stat -c '%i %s' /srv/hello/assets/static/app.5e6f7a8b.css"
+    placed = sh(host, pooled)
+    edit(project, "# the same files")
+    ship(project)
+    assert sh(host, pooled).split()[1] == placed.split()[1]
+    assert sh(host, pooled) != placed, "what visitors may be reading was written over"
+    assert sh(host, "ls -A /srv/hello/assets; cat /srv/hello/assets/static/fonts/*") == "static\nfont"
     assert ask(host, "/static/app.5e6f7a8b.css").status == 200
     still = ask(host, "/static/app.1a2b3c4d.css", headers={"Accept-Encoding": "gzip"})
     assert (still.status, still.body) == (200, old.body)
