@@ -38,7 +38,8 @@ class Wishes:
     """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
 
     about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;
-    None: whatever it leads to is carried out.
+    None: whatever it leads to is carried out. sparing: where a look shows already all that other facts ask for, that
+    is not asked for again; the next run's first look is then another one than the last that was answered.
     """
 
     about: str
@@ -46,6 +47,7 @@ class Wishes:
     check: bool = False
     diffs: bool = False
     through: Phase = Phase.LEAVE
+    sparing: bool = False
 
 
 def converge(
@@ -200,7 +202,8 @@ class _Run:
     def _look(self, facts: Facts) -> tuple[Look, Sequence[Resource]]:
         """A look, with the resources that the host's own facts ask for: one round trip when ``facts`` hold.
 
-        Also when they do not, but the host is already seen to be all that they ask for: that is so after a switch.
+        Where that is wished, also when they do not, but the host is already seen to be all that they ask for: that is
+        so after a switch.
         """
         self.passes += 1
         self.emit(Looking(self.host.name, self.passes))
@@ -214,7 +217,8 @@ class _Run:
             look = self.reach.look(resources)
         if look.facts != facts:
             again = self._declared(look.facts)
-            if again != resources and not _seen(look, resources, again):
+            enough = self.wishes.sparing and _seen(look, resources, again)
+            if again != resources and not enough:
                 return replace(self.reach.look(again), facts=look.facts), again
         return look, resources
 

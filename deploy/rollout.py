@@ -289,7 +289,7 @@ class _Rollout:
         host = migrating_only(member.host, self.migrators)
         migrates = migrated_sites(host) if through >= Phase.MIGRATE else []
         self._remember(host, migrates, done=False)
-        wishes = Wishes(about=self.course.about, through=through)
+        wishes = Wishes(about=self.course.about, through=through, sparing=True)
         first = member.last is None
         report, facts = converge(host, self.roles(host), reach(member), wishes, self.emit, member.facts)
         member.before = facts if first else member.before

@@ -202,7 +202,7 @@ def shown(host: StagingHost, text: str) -> list[str]:
         host,
         "journalctl -q --no-pager | grep -q -F s3cret-value && echo journal\n"
         "for one in /proc/[0-9]*; do [ ${one#/proc/} = $$ ] && continue\n"
-        "  tr '\\0' ' ' < $one/cmdline 2>/dev/null | grep -v grep | grep -q -F s3cret-value && echo $one; done\n"
+        "  tr '\\0' ' ' 2>/dev/null < $one/cmdline | grep -v grep | grep -q -F s3cret-value && echo $one; done\n"
         "grep -rlIF s3cret-value /etc /run /tmp /var /srv /root 2>/dev/null\n"
         "true".replace("s3cret-value", text),
     ).split()

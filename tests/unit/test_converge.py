@@ -151,7 +151,7 @@ def test_a_look_that_shows_all_that_other_facts_ask_for_is_enough():
     host = FakeHost(
         brings={"thing:switch": lambda facts: replace(facts, memory=64)}, facts=replace(BARE, memory=0)
     )
-    run = Run(host, switches, known=host.facts)
+    run = Run(host, switches, known=host.facts, sparing=True)
     assert host.calls == ["look", "apply code switch", "look"]
     assert run.report.outcome == "changed"
     assert run.facts.memory == 64
@@ -159,8 +159,16 @@ def test_a_look_that_shows_all_that_other_facts_ask_for_is_enough():
 
 def test_what_is_missing_is_looked_at_as_the_new_facts_ask():
     host = FakeHost({"thing:switch": {"value": "new"}}, facts=replace(BARE, memory=64))
-    Run(host, switches, known=replace(BARE, memory=0))
+    Run(host, switches, known=replace(BARE, memory=0), sparing=True)
     assert host.calls == ["look", "look", "apply code", "look"]
+
+
+def test_what_is_remembered_is_the_look_that_the_next_run_will_ask_for():
+    host = FakeHost(
+        brings={"thing:switch": lambda facts: replace(facts, memory=64)}, facts=replace(BARE, memory=0)
+    )
+    Run(host, switches, known=host.facts)
+    assert host.calls == ["look", "apply code switch", "look", "look"]
 
 
 def test_roles_are_asked_ahead_and_not_again_while_the_facts_hold():
