@@ -243,7 +243,7 @@ class TestOnDisk:
         assert (box.box / "systemctl").read_text().split("\n") == ["reload -- x.service", ""]
 
     def test_a_service_that_takes_a_signal_is_reloaded_by_it(self, box: Sandbox):
-        with subprocess.Popen(["sleep", "60"]) as service:
+        with subprocess.Popen(["env", "--default-signal=HUP", "sleep", "60"]) as service:  # nohup ignores it
             done = self.bring(box, replace(self.unit(box), hup=True), service.pid)
             assert service.wait(10) == -signal.SIGHUP
         assert done.returncode == 0
