@@ -134,7 +134,7 @@ class Remote:
         )
         asked = look.script(then, nonce) if then else None
         if asked is None or len(asked) > LARGE:
-            return self._follow(plan.host, nonce, program, emit, join([start, Script(_AFTER)]))
+            return self._follow(plan.host, nonce, program, emit, start)
         began, seen = monotonic(), bytearray()
         then_look = sh(
             _THEN_LOOK,
@@ -143,9 +143,7 @@ class Remote:
             seconds=LOOK_SECONDS,
             look=str(asked),
         )
-        outcome = self._follow(
-            plan.host, nonce, program, emit, join([start, then_look, Script(_AFTER)]), seen
-        )
+        outcome = self._follow(plan.host, nonce, program, emit, join([start, then_look]), seen)
         if seen:
             self.begun = Opened(self.session, began, asked, nonce, bytes(seen))
         return outcome
@@ -299,11 +297,6 @@ case $(tail -n 1 @{run}/log) in *' finished done')
   timeout -k 10 @{seconds} sh -c @{look} ;;
 esac
 """
-
-_AFTER = r"""
-[ ! -e "$run/after" ] || sh "$run/after"
-"""
-"""What takes a moment to end by itself and has ended when the run has, such as workers with an old configuration."""
 
 
 def _until(

@@ -116,31 +116,33 @@ def fingerprint(config: Sequence[File | Link]) -> str:
 def proof(digest: str, port: int, cores: int | None) -> Script:
     """Succeeds once a worker of Nginx answers with this digest, which only the new configuration holds.
 
-    For 100 ms after a reload the old workers go on beside the new ones, and the kernel wakes the old ones first. So
-    many are asked at once, until one of the new ones has to answer: 40 ms until that is seen instead of 120. The host
-    goes on meanwhile; only the end of the run waits until the old ones have stopped.
+    After a reload the old workers go on beside the new ones, and the kernel wakes the old ones first. So many are asked
+    at once, until one of the new ones has to answer: 40 ms until that is seen instead of 120. Then the old ones are
+    told to stop, for Nginx itself sleeps 100 ms before it does so; what they are serving they finish.
     A reload that failed at a taken port says 0 all the same. Bash's own sockets, since a bare host has no curl.
     """
     return sh(
-        "timeout 2 bash -c @{ask} ask @{port} @{digest} @{count} &&\n"
-        '{ [ -z "${before-}" ] || printf \'set -- %s\\n%s\\n\' "$before" @{stopped} > "$RUN/after"; }',
+        "timeout 2 bash -c @{ask} ask @{port} @{digest} @{count} &&\n" + RETIRE,
         ask=ASK,
         port=port,
         digest=digest,
         count=min(16 * (cores or 2), 64),
-        stopped=STOPPED,
     )
 
 
-STOPPED = r"""left=50
-for old; do
-  while title=; { read -r title < "/proc/$old/cmdline"; } 2>/dev/null; [ "$title" = "nginx: worker process" ]; do
-    [ "$((left -= 1))" -gt 0 ] || exit 0
-    sleep 0.004
+RETIRE = r"""{
+  serving() { title=; { read -r title < "/proc/$old/cmdline"; } 2>/dev/null; [ "$title" = "nginx: worker process" ]; }
+  left=50
+  for old in ${before-}; do
+    ! serving || [ "$workers" = "$before" ] || kill -s QUIT "$old" 2>/dev/null
   done
-done
-"""
-"""Waits until workers that were have closed their sockets: they say so in their title, or are gone."""
+  for old in ${before-}; do
+    while serving && [ "$((left -= 1))" -gt 0 ]; do sleep 0.004; done
+  done
+}"""
+"""Ends the workers that were, once there are others, and waits until they have closed their sockets: they say so in
+their title, or are gone. Between its SIGHUP and its own signal to them Nginx takes no other, so it sees them end as
+workers that it has told to, and starts none in their place."""
 
 ASK = r"""for ((i = 0; i < $3; i++)); do exec {asked[i]}<> "/dev/tcp/127.0.0.1/$1" || exit; done 2>/dev/null
 for one in "${asked[@]}"; do
