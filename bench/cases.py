@@ -135,8 +135,12 @@ def _get(host: Target, path: str) -> bytes:
         return content
 
 
-def _emptied(host: Target) -> None:
-    hosts.inside(host, "rm -rf /srv/assets; sync -f /srv")
+def _away(host: Target) -> None:
+    """Nothing at the folder's place. Moved, not deleted: an ext4 without a journal, as hosts may lie on here, does not
+    take the inodes of deleted files for some minutes and walks past each; 0.6 ms a new file instead of 0.02."""
+    hosts.inside(
+        host, "mkdir -p /srv/before; [ ! -e /srv/assets ] || mv /srv/assets /srv/before/$$; sync -f /srv"
+    )
 
 
 def _cases() -> list[Case]:
@@ -180,7 +184,7 @@ def _cases() -> list[Case]:
             ("tar", *FAST),
             _sync("200MB"),
             arrived,
-            before=_emptied,
+            before=_away,
             rounds=5,
             budget=20,
         ),
