@@ -11,6 +11,7 @@ from booting import Boot
 from sites import Project, ask, leftovers, new_project, sh, visitors
 
 from deploy import staging
+from deploy.roles.nginx import RETIRE
 from deploy.staging import Image, StagingHost
 
 RELEASE = "/srv/hello/current/release"
@@ -205,9 +206,8 @@ def test_the_very_next_run_sees_all_drift_and_mends_it(
         sh(host, one.mended)
     assert ask(host, "/healthz").text == "ok\n"
     assert leftovers(host) == ""
-    for _ in range(
-        2
-    ):  # a host that another test boots meanwhile is another inventory: that is not remembered
+    # twice: a host that another test boots meanwhile is another inventory, and that is not remembered
+    for _ in range(2):
         again = shop.provision("--json").report()
         assert again["outcome"] == "unchanged"
         if again["round_trips"] == 1:
@@ -227,3 +227,29 @@ def test_a_file_edited_after_a_reboot_is_mended_by_a_reload_that_loses_no_reques
     labels = [event["label"] for event in mending.events if event["event"] == "step_started"]
     assert "reload nginx.service" in labels
     assert "restart nginx.service" not in labels
+
+
+RELOADS = r"""read -r main < /run/nginx.pid
+children() { read -r workers < "/proc/$main/task/$main/children"; }
+children; set -- $workers; echo $#
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  children; before=$workers
+  kill -s HUP "$main"
+  while children; [ "$workers" = "$before" ]; do sleep 0.002; done
+  @{retire}
+  for old in $before; do ! serving || echo "$old still serves"; done
+  sleep 0.2
+done
+children; set -- $workers; echo $#
+"""
+
+
+def test_workers_that_are_told_to_stop_lose_no_request_and_none_takes_their_place(
+    host: StagingHost, shop: Project
+) -> None:
+    """Twenty reloads in which the old workers are told at once, while Nginx itself still sleeps before it does so."""
+    with visitors(host) as wrong:
+        said = sh(host, RELOADS.replace("@{retire}", RETIRE))
+    assert wrong == []
+    began, ended = said.split()
+    assert began == ended

@@ -335,9 +335,8 @@ def test_an_interrupt_ends_the_run_that_is_measured(world: World, tmp_path: Path
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a background job of a shell ignores it
+    # which a shell's job in the background ignores
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         thread.start()
         with pytest.raises(KeyboardInterrupt):
