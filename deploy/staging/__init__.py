@@ -7,7 +7,6 @@ hosts gets one sentence (StagingError). docs/staging.md is the user's page.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -201,7 +200,7 @@ def freeze(name: str, image: str) -> Image:
             raise StagingError(f"staging image {image!r} exists: staging.thaw({image!r}) removes it")
         container.shut_down(record)
         container.unmount(record)
-        shutil.rmtree(folder, ignore_errors=True)
+        machine.remove(folder)
         folder.mkdir(parents=True)
         record.upper.rename(folder / "upper")
         layers = (str(folder / "upper"), *record.layers)
@@ -226,7 +225,7 @@ def thaw(image: str) -> None:
     if users:
         raise StagingError(f"staging image {image!r} is used by {', '.join(users)}: take them down first")
     (folder / "image.json").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    machine.remove(folder)
     _tidy(place)
 
 
@@ -273,7 +272,7 @@ def _clear(record: Record) -> None:
     with machine.locked(_listing(record.space)):
         record.forget()
         listing.write(record.space)
-    shutil.rmtree(record.folder, ignore_errors=True)
+    machine.remove(record.folder)
     _tidy(record.space)
 
 
@@ -289,7 +288,7 @@ def _tidy(place: Space) -> None:
     """Remove the project's folder on this machine when it holds no host and no image any more."""
     with machine.locked(f"barehost-{place.key}"):
         if not any(place.folder.glob("hosts/*")) and not any(place.folder.glob("images/*")):
-            shutil.rmtree(place.folder, ignore_errors=True)
+            machine.remove(place.folder)
 
 
 def _sweep() -> None:
@@ -301,7 +300,7 @@ def _sweep() -> None:
         for record in place.hosts():
             with _held(record):
                 _clear(record)
-        shutil.rmtree(place.folder, ignore_errors=True)
+        machine.remove(place.folder)
 
 
 def _listing(place: Space) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.errors import StagingError
@@ -136,12 +137,17 @@ def _groups(record: Record) -> list[Path]:
 
 def supervisor(record: Record) -> int | None:
     """The pid of the host's systemd-nspawn; None when it does not run."""
+    running = (pid for pid, words in _around(record) if words[0].endswith(b"systemd-nspawn"))
+    return next(running, None)
+
+
+def _around(record: Record) -> Iterator[tuple[int, list[bytes]]]:
+    """The host's systemd-nspawn, what is about to become it, and what starts it again: pids and arguments."""
     wanted = f"--directory={record.root}".encode()
     for process in Path("/proc").glob("[0-9]*"):
         words = _words(process)
-        if words[0].endswith(b"systemd-nspawn") and wanted in words:
-            return int(process.name)
-    return None
+        if wanted in words:
+            yield int(process.name), words
 
 
 def _words(process: Path) -> list[bytes]:
@@ -173,17 +179,22 @@ def _inside(record: Record) -> list[int]:
 def end(record: Record) -> None:
     """SIGKILL to the host and all that runs in it, as if it had crashed; safe to repeat.
 
-    The host outlives its systemd-nspawn, so both are ended: by namespace, and by root folder.
+    The host outlives its systemd-nspawn, so both are ended: by namespace and cgroup, and by root folder. One
+    that is still being started, by a run that was killed, is ended too.
     """
 
+    def left() -> set[int]:
+        around = {pid for pid, _ in _around(record)}
+        return around.union(_inside(record), *map(_members, _groups(record)))
+
     def gone() -> bool:
-        pids = [*_inside(record), *filter(None, [supervisor(record)])]
+        pids = left()
         for pid in pids:
             _signal(pid, signal.SIGKILL)
         return not pids
 
     if not wait(gone, STOP_SECONDS):
-        raise StagingError(f"staging host {record.name} does not end: processes {_inside(record)} are left")
+        raise StagingError(f"staging host {record.name} does not end: processes {sorted(left())} are left")
     if SYSTEMD.is_dir():
         run(["systemctl", "stop", record.unique], check=False)
     for group in _groups(record):
@@ -191,11 +202,22 @@ def end(record: Record) -> None:
     _remove_notes(record)
 
 
+def _members(group: Path) -> set[int]:
+    """Every process in a cgroup or below it; those that ended are still there until they are reaped."""
+    members: set[int] = set()
+    for listing in group.rglob("cgroup.procs"):
+        try:
+            members.update(map(int, listing.read_text().split()))
+        except OSError:  # the cgroup went while we looked
+            continue
+    return members - {0}
+
+
 def _remove_group(group: Path) -> None:
     folders = sorted(group.rglob("*/"), key=lambda path: len(path.parts), reverse=True)
     for folder in [*folders, group]:
-        if folder.is_dir():
-            wait(lambda folder=folder: _removed(folder), 2)  # type: ignore[misc]
+        if not wait(lambda folder=folder: _removed(folder), STOP_SECONDS):  # type: ignore[misc]
+            raise StagingError(f"{folder} cannot be removed: a process is still in it")
 
 
 def _removed(folder: Path) -> bool:
@@ -238,6 +260,7 @@ def enter(
         stdin=stdin,
         timeout=timeout,
         check=False,
+        only_looks=True,
     )
 
 
@@ -255,7 +278,7 @@ def booted(record: Record) -> str:
     def answers() -> bool:
         if supervisor(record) is None and init(record) is None:
             raise StagingError(f"staging host {record.name} ended while it booted: {_last_words(record)}")
-        return pinned in run(scan, check=False).stdout
+        return pinned in run(scan, check=False, only_looks=True).stdout
 
     wait(lambda: supervisor(record) is not None, START_SECONDS)
     if not wait(answers, BOOT_SECONDS):

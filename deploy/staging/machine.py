@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ TOOLS = {
     "mount": "mount",
 }
 """Command to the Debian package that brings it."""
+_mine = threading.local()
+"""The descriptors of the locks that this thread holds, the outermost first."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -77,15 +80,26 @@ def run(
     check: bool = True,
     timeout: float = 60,
     environment: Mapping[str, str] | None = None,
+    only_looks: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end, with its output kept.
 
-    timeout: seconds. environment: set on top of this process's own.
+    timeout: seconds. environment: set on top of this process's own. only_looks: it changes nothing on this
+    machine; any other command holds the locks that this thread holds, so that when we are killed nobody
+    takes them before the command has ended.
     Raises StagingError with the last lines it said when it fails (and `check`) or takes too long.
     """
     known = {**os.environ, "PATH": PATH, "LC_ALL": "C", **(environment or {})}
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, env=known)
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=known,
+            pass_fds=() if only_looks else tuple(_held()),
+        )
     except subprocess.TimeoutExpired as late:
         raise StagingError(f"{argv[0]} took longer than {timeout:.0f} s: {' '.join(argv)}") from late
     except FileNotFoundError as absent:
@@ -94,6 +108,14 @@ def run(
         said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
         raise StagingError(f"{' '.join(argv)} failed on this machine ({done.returncode}): {said}")
     return done
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it, but nothing that is mounted there; one that is not there is fine.
+
+    Raises StagingError with what stays.
+    """
+    run(["rm", "-rf", "--one-file-system", str(folder)])
 
 
 def wait(ready: Callable[[], bool], seconds: float, pause: float = 0.05) -> bool:
@@ -114,12 +136,12 @@ def locked(name: str, seconds: float = 300) -> Iterator[None]:
     """
     LOCKS.mkdir(mode=0o755, exist_ok=True)
     path = LOCKS / f"{name}.lock"
-    held: list[int] = []
 
     def taken() -> bool:
-        if (descriptor := _try_lock(path)) is not None:
-            held.append(descriptor)
-        return bool(held)
+        if (descriptor := _try_lock(path)) is None:
+            return False
+        _held().append(descriptor)
+        return True
 
     if not wait(taken, seconds):
         raise StagingError(f"another run has held {path} for {seconds:.0f} s; wait for it or end it")
@@ -127,7 +149,14 @@ def locked(name: str, seconds: float = 300) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
-        os.close(held[0])
+        os.close(_held().pop())
+
+
+def _held() -> list[int]:
+    if not hasattr(_mine, "descriptors"):
+        _mine.descriptors = []
+    descriptors: list[int] = _mine.descriptors
+    return descriptors
 
 
 def _try_lock(path: Path) -> int | None:

@@ -9,8 +9,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 
 import pytest
 import yaml
@@ -19,6 +22,7 @@ from booting import Boot, Clone, Freeze
 from deploy import staging
 from deploy.errors import StagingError
 from deploy.staging import StagingHost
+from deploy.staging.machine import wait
 
 
 def ssh(host: StagingHost, command: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -80,7 +84,7 @@ def test_down_leaves_nothing_and_a_second_down_is_fine(bare: Boot) -> None:
     staging.down(host.name)
     staging.down(host.name)
     assert host.name not in [known.name for known in staging.hosts()]
-    assert not any(host.name in found for kind in traces().values() for found in kind)
+    assert not _traces_of(host.name)
 
 
 def test_up_twice_gives_the_same_host_and_refuses_another_one(bare: Boot) -> None:
@@ -90,24 +94,56 @@ def test_up_twice_gives_the_same_host_and_refuses_another_one(bare: Boot) -> Non
         bare(name=host.name, port=2222)
 
 
-def test_a_run_killed_in_the_middle_of_up_is_cleaned_by_the_next(bare: Boot, state: Path) -> None:
-    script = "from deploy import staging; staging.up('halfmade')"
-    for moment in (0.03, 0.12, 0.25):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script], env={**os.environ, "BAREHOST_STATE": str(state)}
-        )
+@pytest.mark.parametrize("moment", [0.03, 0.12, 0.25])
+def test_a_run_killed_in_the_middle_of_up_is_cleaned_by_the_next(
+    bare: Boot, state: Path, moment: float
+) -> None:
+    with _upping("halfmade", state):
         record = staging.space().folder / "hosts/halfmade/host.json"
-        deadline = time.monotonic() + 20
-        while not record.exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
+        assert wait(record.exists, 20, pause=0.005)
         time.sleep(moment)
-        process.send_signal(signal.SIGKILL)
-        process.wait(20)
-        assert "folders" in traces()
-        assert "halfmade" not in [host.name for host in staging.hosts()]
-        staging.down("halfmade")
-        assert not any("halfmade" in found for kind in traces().values() for found in kind)
+    assert "folders" in traces()
+    assert "halfmade" not in [host.name for host in staging.hosts()]
+    staging.down("halfmade")
+    assert not _traces_of("halfmade")
     assert bare(name="halfmade").state == "running"
+
+
+@pytest.mark.parametrize(("tool", "doing"), [("ip", "'netns add'*"), ("systemd-nspawn", "*")])
+def test_what_a_killed_run_had_started_is_cleaned_though_it_acts_later(
+    tool: str, doing: str, state: Path, tmp_path: Path
+) -> None:
+    """The tool outlives the run that started it, and would make its part of the host after the cleaning."""
+    begun, slow = tmp_path / "begun", tmp_path / "bin" / tool
+    slow.parent.mkdir()
+    late = f"echo $$ > {begun}.new; mv {begun}.new {begun}; sleep 1"
+    slow.write_text(f'#!/bin/sh\ncase "$*" in {doing}) {late} ;; esac\nexec {which(tool)} "$@"\n')
+    slow.chmod(0o755)
+    with _upping("halfmade", state, tools=slow.parent):
+        assert wait(begun.exists, 20, pause=0.005)
+    staging.down("halfmade")
+    acting = Path(f"/proc/{begun.read_text().strip()}")
+    assert wait(lambda: not acting.exists(), 5)
+    assert not _traces_of("halfmade")
+
+
+@contextmanager
+def _upping(name: str, state: Path, tools: Path | None = None) -> Iterator[None]:
+    """While a process brings a host up, with `tools` before those of this machine; killed at the end."""
+    script = "from deploy import staging; from deploy.staging import machine;"
+    script += f"machine.PATH = '{tools}:' + machine.PATH;" if tools else ""
+    search = f"{tools}:{os.environ['PATH']}" if tools else os.environ["PATH"]
+    environment = {**os.environ, "BAREHOST_STATE": str(state), "PATH": search}
+    argv = [sys.executable, "-c", f"{script} staging.up('{name}')"]
+    with subprocess.Popen(argv, env=environment) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def _traces_of(name: str) -> list[str]:
+    return [one for kind in traces().values() for one in kind if name in one]
 
 
 def test_what_was_written_outlives_a_kill_and_a_reboot_and_not_a_reset(bare: Boot) -> None:
