@@ -92,7 +92,8 @@ fail() {
 }
 
 finish() { # outcome
-  printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$(cat "$RUN/about")" >>/var/log/barehost.log
+  read -r about < "$RUN/about"
+  printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$about" >>/var/log/barehost.log
   rm -rf "$RUN/blobs" "$RUN/upload" "$RUN/steps" "$RUN/candidate"
   event finished "$1"
 }

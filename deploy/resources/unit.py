@@ -17,6 +17,8 @@ RECORDS = "/var/lib/barehost/loaded"
 """One file a unit: the InvocationID it was proven in, then ``digest id`` of every input it had loaded."""
 
 BRING = Path(__file__).parents[1] / "host" / "unit-bring.sh"
+HUP = Script("hup")
+"""Reloads by a signal: the function of that name in unit-bring.sh."""
 
 PROOF_SECONDS = 15
 """How long a start, reload or restart may take to show what it loaded before it counts as failed."""
@@ -202,7 +204,8 @@ class Unit(Resource):
                 records=RECORDS,
                 name=self.name,
                 log=self.log or "/dev/null",
-                bring=self._command(verb),
+                bring=(bring := self._command(verb)),
+                meanwhile=Script("ask & asking=$!" if bring == HUP else ":"),
                 seconds=PROOF_SECONDS,
                 proof=self.proof or Script(":"),
                 refused=f"the {verb} of {self.name} failed",
@@ -214,7 +217,7 @@ class Unit(Resource):
 
     def _command(self, verb: str) -> Script:
         if verb == "reload":
-            return Script("hup") if self.hup else sh("systemctl reload -- @{name}", name=self.name)
+            return HUP if self.hup else sh("systemctl reload -- @{name}", name=self.name)
         return sh(  # what failed five times in ten seconds is not started again unless that is forgotten
             "{ systemctl reset-failed -- @{name} 2>/dev/null; systemctl @{verb} -- @{name}; }",
             name=self.name,
