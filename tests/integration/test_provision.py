@@ -89,6 +89,7 @@ def test_nothing_to_do_takes_the_short_way_which_sees_what_any_look_sees(
 ) -> None:
     host = clone(served("bookworm"))
     project.serve(host)
+    project.apart()
     words = ("provision", "--host", host.name)
     project.provision()
     assert imported(project, *words, "--json") >= HEAVY - {"rich"}
