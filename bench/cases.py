@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ class Case:
     count: hosts. peers: who takes part. act: what each is asked to do; it is given the number of the run, other
     in each, and makes the change first. proof: raises AssertionError where the hosts do not show the result.
     quiet: the run must say itself that it changed nothing. before: puts the hosts where a run begins.
+    effect: asks a host once, on a connection of its own, whether the change of this run is in force.
     rounds, budget: runs of each peer, at most, and seconds after which it gets no further one, beside the first,
     watched one. once: peers so slow that the watched run must do.
     """
@@ -38,6 +40,7 @@ class Case:
     proof: Callable[[Sequence[Target], int], None] | None = None
     quiet: bool = False
     before: Callable[[Target], None] | None = None
+    effect: Callable[[Target, int], bool] | None = None
     rounds: int = 9
     budget: float = 20.0
     once: tuple[str, ...] = ()
@@ -96,6 +99,14 @@ def configured(targets: Sequence[Target], number: int) -> None:
     for host in targets:
         told = hosts.inside(host, "nginx -T 2>/dev/null")
         assert re.search(rf"client_max_body_size {11 + number}m;", told), f"{host.name} has another value"
+
+
+def larger_body(host: Target, number: int) -> bool:
+    """Whether a body of the new size is asked for; a worker with the value of before refuses it (413)."""
+    with socket.create_connection((host.address, 80), timeout=SERVED_SECONDS) as visitor:
+        head = f"POST / HTTP/1.1\r\nHost: {host.address}\r\nExpect: 100-continue\r\n"
+        visitor.sendall(f"{head}Content-Length: {(11 + number) << 20}\r\n\r\n".encode())
+        return b" 100 " in visitor.recv(64)
 
 
 def shipped(targets: Sequence[Target], number: int) -> None:
@@ -170,6 +181,7 @@ def _cases() -> list[Case]:
             (*FAST, "pyinfra-nodelay"),
             _template,
             configured,
+            effect=larger_body,
         ),
         Case("static", "1 of 500 static files changed, shipped", 1, FAST, _static, shipped),
         Case("release", "release of code, 1 host", 1, FAST, _release, released),

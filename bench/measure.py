@@ -49,6 +49,7 @@ def main() -> None:
     cpu = usage.ru_utime + usage.ru_stime + left_behind()
     told = {
         "wall": seconds,
+        "ended": began + seconds,
         "cpu": cpu,
         "memory": peak,
         "code": os.waitstatus_to_exitcode(status),

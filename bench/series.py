@@ -10,13 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Self
 
 from bench import cases, hosts
-from bench.cases import CASE, Case
+from bench.cases import CASE, SERVED_SECONDS, Case
 from bench.contenders import MAKER, PEER, Act, Peer, Place, Run, Said, Target, said
 from bench.hosts import Traffic
 
@@ -26,6 +27,8 @@ GLANCE, CALM, PATIENCE = 0.5, 0.15, 15.0
 AFTERMATH = 6.5
 """Seconds until hosts have done what a release of Barehost leaves for later (systemd reads its units): no other peer's
 run shall pay for it."""
+SURE, PAUSE = 0.5, 0.005
+"""Seconds for which nothing old may have been answered before a change is in force, and between two questions."""
 MAKING = 600.0
 """Seconds for what is not measured: a host made to begin with, files that are to be there already."""
 
@@ -49,7 +52,8 @@ class Sample:
 
     watched: its memory was sampled and the traffic counted; such a run warms caches, and its times count only
     where there is no other. said: what the run says itself that it took. busy: what others took of the processors
-    just before it, from 0 to 1.
+    just before it, from 0 to 1. effective: seconds from the start of the run until the last answer by what was
+    before, at least ``wall``; None where it was not asked.
     """
 
     case: str
@@ -62,6 +66,7 @@ class Sample:
     watched: bool = False
     said: Said | None = None
     busy: float = 0.0
+    effective: float | None = None
     failure: str = ""
 
 
@@ -197,6 +202,7 @@ class Series:
         before = hosts.traffic(targets) if watched else Traffic()
         busy = _quiet()
         told, output = self._measure(run, watched=watched, limit=limit)
+        effective = told["wall"] + _after(case, targets, number, told["ended"]) if case.effect else None
         if peer.name == "barehost" and act.what in ("first", "release"):
             time.sleep(AFTERMATH)
         sample = Sample(
@@ -210,6 +216,7 @@ class Series:
             watched,
             said(output),
             busy,
+            effective,
         )
         if sample.late:
             return sample
@@ -242,6 +249,22 @@ class Series:
                 raise RuntimeError(f"{run.argv[0]}: {printed.read_text(errors='replace')[-1000:]}")
             told: dict[str, float] = json.loads(result.read_text())
             return told, printed.read_text(errors="replace")
+
+
+def _after(case: Case, targets: Sequence[Target], number: int, ended: float) -> float:
+    """Seconds after the end of a command until the last answer by what was before it; 0 when there was none."""
+    last, over = ended, ended + SERVED_SECONDS
+    while (now := time.monotonic()) < min(last + SURE, over):
+        if not all(_in_force(case, host, number) for host in targets):
+            last = now
+        time.sleep(PAUSE)
+    return last - ended
+
+
+def _in_force(case: Case, host: Target, number: int) -> bool:
+    with suppress(OSError):
+        return case.effect is not None and case.effect(host, number)
+    return False
 
 
 def _quiet() -> float:

@@ -7,8 +7,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ class Cell:
     said: Said | None = None
     late: bool = False
     failure: str = ""
+    effective: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
@@ -79,6 +80,7 @@ def _cell(samples: list[Sample]) -> Cell:
         said=seen.said if seen else None,
         late=any(one.late for one in samples),
         failure=next((one.failure for one in samples if one.failure), ""),
+        effective=tuple(round(one.effective, 3) for one in counted if one.effective is not None),
     )
 
 
@@ -151,6 +153,10 @@ def _text(results: Results, image: str) -> Iterator[str]:
     yield f"![medians and ranges]({image})\n"
     yield "## Seconds of the whole process: median (range, runs)\n"
     yield from _table(results, _wall)
+    asked = {key: replace(cell, wall=cell.effective) for key, cell in results.cells.items() if cell.effective}
+    if asked:
+        yield "\n## Seconds until the change is in force for every visitor: median (range, runs)\n"
+        yield from _rows(asked, _wall)
     yield "\n## How many times Barehost's median\n"
     yield from _table(results, _ratio)
     yield "\n## CPU seconds of the control side, with all it started: median\n"
@@ -272,12 +278,16 @@ def _disturbed(samples: Sequence[Sample]) -> str:
 
 
 def _table(results: Results, show: Show) -> Iterator[str]:
-    peers = [name for name in PEER if any(peer == name for _, peer in results.cells)]
+    yield from _rows(results.cells, show)
+
+
+def _rows(cells: Mapping[tuple[str, str], Cell], show: Show) -> Iterator[str]:
+    peers = [name for name in PEER if any(peer == name for _, peer in cells)]
     yield "| | " + " | ".join(PEER[name].title for name in peers) + " |"
     yield "|---" * (len(peers) + 1) + "|"
-    for case in dict.fromkeys(case for case, _ in results.cells):
-        row = [results.cells.get((case, peer)) for peer in peers]
-        ours = results.cells.get((case, "barehost"))
+    for case in dict.fromkeys(case for case, _ in cells):
+        row = [cells.get((case, peer)) for peer in peers]
+        ours = cells.get((case, "barehost"))
         yield f"| {CASE[case].title} | " + " | ".join(_shown(cell, ours, show) for cell in row) + " |"
 
 

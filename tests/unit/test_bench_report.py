@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -56,6 +57,21 @@ def test_the_median_and_the_range_of_the_runs_that_count(usual: list[Sample], tm
         "ssh + rsync": "0.42 (0.40–0.44, 2)",
         "Ansible": "8.80 (8.60–9.20, 3)",
     }
+
+
+def test_when_a_change_was_in_force_is_a_table_of_its_own(usual: list[Sample], tmp_path: Path) -> None:
+    asked = [
+        replace(one, effective=one.wall + 0.1)
+        for one in [*runs("template", "barehost", 0.5, 0.3, 0.4), *runs("template", "script", 0.44, 0.4)]
+    ]
+    text = text_of([*usual, *asked], tmp_path)
+    assert cells(text, "Seconds until") == {
+        "one template variable changed": {
+            "Barehost": "0.50 (0.40–0.60, 3)",
+            "ssh + rsync": "0.52 (0.50–0.54, 2)",
+        }
+    }
+    assert "Seconds until" not in text_of(usual, tmp_path)
 
 
 def test_a_watched_run_counts_only_where_there_is_no_other(tmp_path: Path) -> None:

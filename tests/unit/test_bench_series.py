@@ -292,6 +292,41 @@ def test_what_a_run_says_of_itself_is_kept(world: World) -> None:
     assert {one.said for one in world.run("noop")} == {Said(1, 12_400)}
 
 
+def test_a_change_is_in_force_when_nothing_old_is_answered_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "SURE", 0.05)
+    world.peer("a")
+    asked: list[int] = []
+
+    def old_for_a_while(host: Target, number: int) -> bool:
+        """Old and new by turns, as while both answer, and nobody; then new alone."""
+        asked.append(number)
+        if asked.count(number) == 4:
+            raise ConnectionResetError
+        return asked.count(number) not in (2, 3)
+
+    world.case("reload", effect=old_for_a_while)
+    world.case("at once", effect=lambda host, number: True)
+    world.case("unasked")
+    found = {one.case: one for one in world.run(rounds=1)}
+    slow, quick = found["reload"], found["at once"]
+    assert slow.effective is not None
+    assert quick.effective is not None
+    assert slow.effective > slow.wall
+    assert quick.effective == quick.wall
+    assert found["unasked"].effective is None
+
+
+def test_what_never_comes_into_force_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "SERVED_SECONDS", 0.2)
+    world.peer("a")
+    world.case("reload", effect=lambda host, number: False)
+    sample = world.run(rounds=1)[-1]
+    assert sample.effective is not None
+    assert sample.effective - sample.wall <= 0.2
+
+
 def test_nothing_stays_after_a_series(world: World) -> None:
     world.peer("a")
     world.peer("b")
