@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from deploy import inputs, transport
 from deploy.endpoint import Endpoint
 from deploy.shell import Script, Secret
+from deploy.transport.apart import Apart
 from deploy.transport.session import LARGE
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Openings:
     """Hosts on their way; those that nobody took are closed with it.
 
     password: see :func:`deploy.transport.connect`. asking: whether the hosts are to be asked, once that is known.
+    Sessions are this process's own, unless it has gone :meth:`apart`.
     """
 
     def __init__(self, password: Callable[[str], Secret] | None, asking: Future[bool]) -> None:
@@ -76,6 +78,19 @@ class Openings:
         self._asking = asking
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="opening")
         self._begun: dict[Endpoint, Future[Opened]] = {}
+        self._apart: Apart | None = None
+
+    def apart(self) -> bool:
+        """From now on another process keeps the sessions, where that pays; whether it does."""
+        if self._apart is None and Apart.pays():
+            self._apart = Apart()
+        return self._apart is not None
+
+    def connect(self, host: Endpoint) -> Session:
+        """A session of its own, for the caller to close. Raises HostError."""
+        connect = self._apart.connect if self._apart else transport.connect
+        with inputs.aside():
+            return connect(host, password=self._password)
 
     def begin(self, host: Endpoint, question: Question | None, mark: str) -> None:
         """Connect, and ask when that is right; returns at once. A host that was begun goes on."""
@@ -99,11 +114,13 @@ class Openings:
             begun.add_done_callback(_close)
         self._begun.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._apart is not None:
+            self._apart.close()
 
     def _open(self, host: Endpoint, question: Question | None, mark: str) -> Opened:
         began = monotonic()
+        session = self.connect(host)
         with inputs.aside():
-            session = transport.connect(host, password=self._password)
             if question is None or not self._asking.result():
                 return Opened(session, began)
             script = question.asked(mark)

@@ -88,6 +88,7 @@ class Way:
     def short(self) -> list[Report] | None:
         """The reports of a run that has nothing to do; None: go the long way, all of it."""
         if self.known is None or not inputs.hold(self.known.inputs):
+            self._openings.apart()
             return None
         for host, question in self.known.hosts:
             self._openings.begin(host, question, self._mark)
@@ -129,7 +130,8 @@ class Way:
     def begin(self, hosts: Sequence[Host]) -> Sequence[Host]:
         """Have them connected to while the rest of the run is got ready; asked what they were asked last."""
         asked = dict(self.known.hosts) if self.known else {}
-        import deploy.transport.channel  # noqa: F401 (before what the run imports next, which can wait for hosts)
+        if not self._openings.apart():
+            import deploy.transport.channel  # noqa: F401 (before what the run imports next, which can wait for hosts)
 
         for host in hosts[:AT_ONCE]:
             if host.address is not None:
@@ -155,15 +157,10 @@ class Way:
 
     def connect(self, host: Host) -> Remote:
         """The same, for the caller to close. A second time is another connection."""
-        from deploy import transport
         from deploy.remote import Remote
 
         opened = self._openings.take(_place(host))
-        if opened is None:
-            with inputs.aside():
-                remote = Remote(transport.connect(host, password=self.password))
-        else:
-            remote = Remote(opened.session, opened)
+        remote = Remote(self._openings.connect(host)) if opened is None else Remote(opened.session, opened)
         self.remotes[host.name] = remote
         return remote
 

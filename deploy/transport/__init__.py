@@ -5,7 +5,7 @@
 
 session.py is what the engine sees; route.py says how a host is reached, hostkeys.py which key it must show,
 link.py connects hop by hop (wire.py carries, login.py finds the keys), channel.py and frames.py speak with
-deploy/host/loop.sh on the other side, and refusals.py words what can go wrong.
+deploy/host/loop.sh on the other side, apart.py has another process do so, and refusals.py words what can go wrong.
 paramiko and Fabric are imported when a connection is made, not before.
 """
 
