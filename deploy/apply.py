@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+from msgspec import Struct
+
 from deploy.plan import Plan
 from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Step, Symlink, Upload
 from deploy.resources.archive import Member, stream
@@ -20,8 +22,7 @@ CHECK_SECONDS = 120
 """How long a check of the candidate /etc may take."""
 
 
-@dataclass(frozen=True)
-class Numbered:
+class Numbered(Struct, frozen=True):
     """A step as the host knows it. ``resource``: id of what it changes, None where it serves several."""
 
     label: str

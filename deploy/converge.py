@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from types import GeneratorType
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deploy.errors import ApplyError, BarehostError, DriftError, InputError, LockedError, UnsettledError
 from deploy.events import Diff, Emit, Failure, Looking, Note, Planned, Report
@@ -33,8 +36,7 @@ PASSES = 3
 resources, and their first look may bring one more change. More passes than that do not settle."""
 
 
-@dataclass(frozen=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
 
     about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;

@@ -10,11 +10,14 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import ClassVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deploy import transport
 from deploy.converge import Role, Wishes, ahead, converge
@@ -48,8 +51,7 @@ def over_ssh(host: Host, password: Password | None) -> Iterator[Reach]:
         yield Remote(session)
 
 
-@dataclass(frozen=True)
-class Errand:
+class Errand(Struct, frozen=True):
     """All that converging one host takes, as a picklable value: a worker elsewhere knows nothing else.
 
     roles: finds the roles of the host where the errand is run; a function of a module, as that is how it travels.
@@ -65,8 +67,7 @@ class Errand:
     reaching: Reaching = over_ssh
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How an errand ended. facts: None when nothing was learned. events: those that were not told on the way."""
 
     report: Report

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from deploy.plan import Plan
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a host's run failed, for one block on the screen.
 
     message: the one sentence. resource: id of what was being changed, None when it was no resource's fault.
@@ -31,8 +31,7 @@ class Failure:
     advice: str | None = None
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """How one host's run ended. Picklable.
 
     outcome: ``unchanged``, ``changed``, ``planned`` (a plan only), ``failed``, ``skipped`` (never started); of a
@@ -57,27 +56,23 @@ class Report:
     settled: bool = False
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something that happened on ``host`` (its inventory name)."""
 
     host: str
 
 
-@dataclass(frozen=True)
-class Connecting(Event):
+class Connecting(Event, frozen=True):
     """The connection is being opened."""
 
 
-@dataclass(frozen=True)
-class Looking(Event):
+class Looking(Event, frozen=True):
     """The host is being looked at; number counts from 1."""
 
     number: int
 
 
-@dataclass(frozen=True)
-class Planned(Event):
+class Planned(Event, frozen=True):
     """A look was compared with what is expected. Shown for the first look; later ones add what was unknown."""
 
     plan: Plan
@@ -85,8 +80,7 @@ class Planned(Event):
     diffs: tuple[Diff, ...] = ()
 
 
-@dataclass(frozen=True)
-class Diff:
+class Diff(Struct, frozen=True):
     """Old and new content of one file, for --diff; None: absent. Secret content never gets here."""
 
     path: str
@@ -94,8 +88,7 @@ class Diff:
     new: str | None
 
 
-@dataclass(frozen=True)
-class Sending(Event):
+class Sending(Event, frozen=True):
     """Bytes on their way: done of total (before compression)."""
 
     what: str
@@ -103,8 +96,7 @@ class Sending(Event):
     total: int
 
 
-@dataclass(frozen=True)
-class StepStarted(Event):
+class StepStarted(Event, frozen=True):
     """A step began: number of count. script: what it runs, for -vv; None when it runs nothing of ours."""
 
     label: str
@@ -113,15 +105,13 @@ class StepStarted(Event):
     script: str | None = None
 
 
-@dataclass(frozen=True)
-class StepOutput(Event):
+class StepOutput(Event, frozen=True):
     """One line that the running step printed."""
 
     line: str
 
 
-@dataclass(frozen=True)
-class StepFinished(Event):
+class StepFinished(Event, frozen=True):
     """The step ended with this exit code."""
 
     label: str
@@ -129,15 +119,13 @@ class StepFinished(Event):
     seconds: float
 
 
-@dataclass(frozen=True)
-class Note(Event):
+class Note(Event, frozen=True):
     """Something a person should know; not a failure."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Finished(Event):
+class Finished(Event, frozen=True):
     """The host is done, well or not."""
 
     report: Report = field(default_factory=lambda: Report("", "skipped"))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec import Struct, to_builtins
 
 from deploy.errors import LookError
 from deploy.shell import Script
 
 
-@dataclass(frozen=True)
-class AppFacts:
+class AppFacts(Struct, frozen=True):
     """What runs of one site, from the record its current activation keeps on the host.
 
     activation: its number; None when the site was never activated.
@@ -29,8 +29,7 @@ class AppFacts:
     manifest: str | None = None
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Ride in every probe reply; cached per host between runs. None: not known, or not installed.
 
     os: ``ID`` of /etc/os-release (``debian``, ``ubuntu``); version: ``VERSION_ID``; codename: ``VERSION_CODENAME``.
@@ -62,7 +61,7 @@ class Facts:
 
     def as_json(self) -> str:
         """For the cache between runs."""
-        return json.dumps(asdict(self))
+        return json.dumps(to_builtins(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -146,8 +146,8 @@ class _Fleet:
             return self._here(host, executor)
         self.roles(host)  # what is wrong with a role is said before any host is contacted
         errand = self._errand(host)
-        wishes = replace(errand.wishes, saved=_of(host, errand.wishes.saved))
-        parcel = pack(replace(errand, wishes=wishes, needs=self._needs(host)))
+        wishes = structs.replace(errand.wishes, saved=_of(host, errand.wishes.saved))
+        parcel = pack(structs.replace(errand, wishes=wishes, needs=self._needs(host)))
         if isinstance(executor, Distant):
             return executor.send(parcel, self.emit)
         return executor.submit(carry_out, parcel)

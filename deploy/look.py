@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deploy import facts as about_host
 from deploy.errors import LookError
@@ -12,8 +13,7 @@ from deploy.resource import Resource, State, Unprobed
 from deploy.shell import Script, join, sh
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(Struct, frozen=True):
     """What a host answered.
 
     unfinished: when the files transaction was opened that a killed run left behind (UTC), or None.
@@ -112,8 +112,7 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
     )
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(Struct, frozen=True):
     """What a host has left, in bytes; None: it did not say.
 
     memory: what new processes may use without pushing out others. disk: what is free below /srv.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from deploy import inputs, transport
 from deploy.endpoint import Endpoint
@@ -31,8 +32,7 @@ BLANK = "0" * 16
 """Stands for a look's mark, which is another in each look, in what is kept of it."""
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """A look and how it was answered, both without the look's mark: two looks can be compared.
 
     script: what was asked. digest: SHA-256 of the answer.
@@ -51,8 +51,7 @@ class Question:
         return Script(self.script.replace(BLANK, mark))
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A host that is there. script: what it was asked already, with which ``mark``; None: nothing. answer: to that."""
 
     session: Session

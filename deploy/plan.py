@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deploy.resource import Change, Deferred, Remark, Resource, State, Unprobed, Value
 from deploy.shell import KEYED
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What is to be done on one host, in order; a value that can be shown, compared and saved.
 
     changes: what differs, in the order it will be applied. deferred: what is not known yet.

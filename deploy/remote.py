@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol
 
+from msgspec import Struct
+
 from deploy import inputs, look
 from deploy.apply import Numbered, Program, compile_plan
 from deploy.errors import ApplyError, LockedError
@@ -28,8 +30,7 @@ IDLE_SECONDS = 1200
 """How long an apply may say nothing before it is given up; each step has a deadline of its own on the host."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How an apply ended on the host.
 
     outcome: ``done``, ``failed``, or ``lost`` when the host ended it (out of memory, a reboot).

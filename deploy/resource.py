@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
+from msgspec import Struct
+
 from deploy.shell import Command, Script
 
 Value = str | int | bool | None
@@ -54,8 +56,7 @@ class Blob:
         return cls(hashlib.sha256(data).hexdigest(), len(data), data=data)
 
 
-@dataclass(frozen=True)
-class Put:
+class Put(Struct, frozen=True):
     """Replace the file at ``path`` (absolute, normalised) with ``content``, as part of the files transaction."""
 
     path: str
@@ -65,23 +66,20 @@ class Put:
     mode: int
 
 
-@dataclass(frozen=True)
-class Symlink:
+class Symlink(Struct, frozen=True):
     """Make ``path`` a symbolic link to ``target``, as part of the files transaction."""
 
     path: str
     target: str
 
 
-@dataclass(frozen=True)
-class Remove:
+class Remove(Struct, frozen=True):
     """Remove the file or link at ``path``, as part of the files transaction."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     """A command that must succeed on the whole candidate ``/etc`` before any staged file takes its place."""
 
     label: str
@@ -108,8 +106,7 @@ class Upload:
 Step = Command | Put | Symlink | Remove | Check | Upload
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """One resource that is not as expected. ``actual`` None: absent on the host; ``expected`` None: to remove."""
 
     resource: Resource

@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
 
+from msgspec import structs
+
 from deploy.app import App
 from deploy.converge import Role, Wishes, converge
 from deploy.errors import BarehostError, HostError, InputError, LockedError
@@ -222,7 +224,7 @@ class _Rollout:
                         f"It had begun to migrate {app.name} {member.host.releases[app.name].id}, and only it knows "
                         "how far that came: nothing was switched on any host."
                     )
-                    member.failure = replace(member.failure, stands=stands)
+                    member.failure = structs.replace(member.failure, stands=stands)
                     return False
         return True
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from deploy.errors import InputError
 from deploy.events import Report
@@ -16,8 +17,7 @@ FORMAT = 1
 """Raised when a file of before could not be understood."""
 
 
-@dataclass(frozen=True)
-class SavedPlan:
+class SavedPlan(Struct, frozen=True):
     """What the file holds: plans as JSON by host, and the ids of releases by site that they name."""
 
     plans: Mapping[str, Any]

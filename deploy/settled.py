@@ -23,6 +23,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from msgspec import Struct
+
 from deploy import inputs, shell
 from deploy.endpoint import Endpoint
 from deploy.errors import BarehostError
@@ -41,8 +43,7 @@ FORM = 1
 """Of the file; another one is not read."""
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """What the last run left: its inputs, sealed; the hosts it settled, in its order; what it said of some of them.
 
     said: by host, the sites that the inventory does not name, and remarks.

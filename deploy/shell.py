@@ -10,8 +10,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Self
+
+from msgspec import Struct
 
 _key: list[str] = []
 
@@ -156,8 +157,7 @@ def words(argv: Iterable[str | os.PathLike[str]]) -> Script:
     return Script(" ".join(quote(one) for one in argv))
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """One step that runs something on a host, as root, in ``/``, with /dev/null on stdin.
 
     label: what a person reads while it runs ("install nginx").

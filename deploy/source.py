@@ -10,9 +10,11 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from deploy import inputs
 from deploy.app import App
@@ -23,8 +25,7 @@ GIT_SECONDS = 300
 """How long one git command may take."""
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Struct, frozen=True):
     """One version of a site's code, the same on every host.
 
     id: sortable by time, such as ``20261123-141502-3fa9c1e``; ``-dirty`` at its end: with uncommitted changes.
@@ -100,8 +101,7 @@ def completed(app: App, state: Path) -> None:
     _migrating(app, state).unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class Migrating:
+class Migrating(Struct, frozen=True):
     """The host that began to run a release's migrations, and the commands that are done there: () when none are."""
 
     host: str

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from msgspec import Struct
+
 from deploy.errors import LookError
 from deploy.release.shared import HOST, RECORDS, UNITS, program
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
@@ -22,8 +24,7 @@ MENDED = {"active", "enabled", "proven", "left over"}
 """What is mended on the activation that serves; anything else that differs takes a new one."""
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """How a release shows that it serves: what is asked, of whom, and the answer that counts.
 
     name: the host name in the request. path, status, timeout (seconds): the site's own health settings.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec.structs import asdict, replace
 
 from deploy.events import (
     Connecting,
@@ -97,7 +98,8 @@ class JsonReporter:
         values = asdict(replace(report, plan=None, seconds=round(report.seconds, 3)))
         del values["plan"]
         if report.failure is not None:
-            values["failure"]["output"] = self._sink.mask.output(report.failure.output)
+            output = self._sink.mask.output(report.failure.output)
+            values["failure"] = asdict(report.failure) | {"output": output}
         return values
 
     def _mask(self, host: str) -> StepMask:

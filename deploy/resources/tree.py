@@ -29,6 +29,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple, cast
 
+from msgspec import Struct
+
 from deploy import inputs
 from deploy.errors import InputError, LookError
 from deploy.folders import Stamp, walk
@@ -161,8 +163,7 @@ class Tree(Resource):
             yield from _sync(cast(Tree, change.resource), change.actual or {})
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """What one sync has to do, by names below the path: each tuple sorted.
 
     send, copy: files whose content the host lacks here, from this side or from the base. make: folders and

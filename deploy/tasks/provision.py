@@ -186,6 +186,8 @@ def prepared(
     from dataclasses import replace
     from datetime import UTC, datetime
 
+    from msgspec import structs
+
     from deploy.source import Release, release_of
 
     now = datetime.now(UTC)
@@ -197,7 +199,8 @@ def prepared(
             if app.state == "present":
                 key = (app.source, app.ref, app.project)
                 known[key] = known.get(key) or release_of(app, state(), now=now)
-                releases[app.name] = replace(known[key], id=(ids or {}).get(app.name, known[key].id))
+                id = (ids or {}).get(app.name, known[key].id)
+                releases[app.name] = structs.replace(known[key], id=id)
         done.append(replace(host, releases=releases, purge=purge))
     return done
 

@@ -57,11 +57,11 @@ class Apart:
         return _Session(host, _Wire(ours), password)
 
     def close(self) -> None:
-        """End it at once, whatever it does, with every connection that is left."""
+        """End it at once, whatever it does, with every connection that is left; it takes some milliseconds to go."""
         self._control.close()
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            threading.Thread(target=os.waitpid, args=(self._pid, 0), daemon=True).start()
             self._pid = 0
 
 

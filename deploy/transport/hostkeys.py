@@ -10,8 +10,9 @@ import hmac
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from deploy.errors import HostError
 
@@ -21,8 +22,7 @@ def pins(project: Path) -> Path:
     return Path(os.environ.get("BAREHOST_STATE") or project / ".barehost").absolute() / "known_hosts"
 
 
-@dataclass(frozen=True)
-class HostKey:
+class HostKey(Struct, frozen=True):
     """A public key that a host presented or a file names.
 
     name: as known_hosts writes the host: ``shop1.example.com``, or ``[10.0.0.5]:2222`` on another port.
@@ -44,8 +44,7 @@ class HostKey:
         return f"{self.name} {self.kind} {base64.b64encode(self.blob).decode()}"
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """One line of a known_hosts file. revoked: the key must never be accepted, for no host it matches."""
 
     patterns: tuple[str, ...]

@@ -7,10 +7,11 @@ import glob
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from deploy.errors import HostError
 from deploy.transport.hostkeys import pin_name, pins
@@ -27,8 +28,7 @@ _DEPTH = 8
 """Jump hosts of jump hosts, and included files of included files: more is a circle."""
 
 
-@dataclass(frozen=True)
-class Hop:
+class Hop(Struct, frozen=True):
     """One ssh login on the way to a host; the last hop is the host itself.
 
     keys: private keys that somebody named, in order. agent: whether the agent's keys may be tried after them.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+from msgspec import Struct
 
 from deploy.shell import Script
 
@@ -21,8 +22,7 @@ Packing = Literal["", "tar", "tgz"]
 """How an upload that the host unpacks as it comes is packed; empty: it is stored as one file."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What one script answered. stderr: its last 64 KiB at most; stdout: all of it."""
 
     rc: int

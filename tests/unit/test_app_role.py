@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from sample import BARE, KNOWN, NEW, OLD, SECRET, host, said, serving, site
 
 from deploy.app import App
@@ -84,7 +85,7 @@ def test_a_release_that_ships_goes_beside_what_serves(tmp_path: Path):
 
 def test_a_release_that_lies_on_the_host_needs_nothing_but_its_activation(tmp_path: Path):
     one = host(tmp_path)
-    back = replace(one.releases["hello"], id=OLD, folder=None, venv="4f6bc2ad", ship=True)
+    back = structs.replace(one.releases["hello"], id=OLD, folder=None, venv="4f6bc2ad", ship=True)
     found = kinds(replace(one, releases={"hello": back}), serving())
     assert (found[Activation].release, found[Activation].venv) == (OLD, "4f6bc2ad")
     assert found.keys().isdisjoint({Tree, Venv, Built, Migrated})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake import Thing
+from msgspec import structs
 from sandbox import NONCE, Sandbox, needs_root
 
 from deploy.apply import Program, compile_plan
@@ -174,7 +175,7 @@ class TestFiles:
         first, *rest = self.changes(box.target)
         assert isinstance(first.resource, File)
         check = Check("no", sh("echo not like this; exit 9"))
-        refused = replace(first, resource=replace(first.resource, check=check))
+        refused = structs.replace(first, resource=replace(first.resource, check=check))
         code, events = box.run(program(refused, *rest))
         assert (code, events) == (1, ["begin 0", "end 0 9", "finished failed"])
         assert seen(box.target) == old
@@ -235,7 +236,7 @@ class TestFiles:
         one = program(*self.changes(box.target), failing())
         box.install("mv", '#!/bin/sh\n[ ! -e "$BOX/stuck" ] || exit 1\nexec /usr/bin/mv "$@"\n')
         box.install("sleep", '#!/bin/sh\n: > "$BOX/stuck"\n')
-        stuck = replace(one, steps=(replace(one.steps[0], script=sh("sleep 0; exit 3")),))
+        stuck = replace(one, steps=(structs.replace(one.steps[0], script=sh("sleep 0; exit 3")),))
         code, events = box.run(stuck)
         assert (code, events[-1]) == (1, "finished failed")
         assert "restored" not in events
@@ -337,7 +338,7 @@ def test_a_step_runs_as_it_was_promised_and_its_failure_ends_the_run(box: Sandbo
 def test_a_step_that_takes_too_long_is_ended(box: Sandbox):
     one = program(create(Thing("x")))
     slow = replace(one, text=type(one.text)(one.text.replace("step 0 600", "step 0 1")))
-    slow = replace(slow, steps=(replace(one.steps[0], script=sh("sleep 30"), timeout=1),))
+    slow = replace(slow, steps=(structs.replace(one.steps[0], script=sh("sleep 30"), timeout=1),))
     assert box.run(slow) == (1, ["begin 0", "end 0 124", "finished failed"])
 
 
@@ -372,7 +373,7 @@ def test_hostile_paths_and_targets_stay_what_they_are(box: Sandbox):
     assert {str(path.readlink()) for path in box.target.iterdir() if path.is_symlink()} == set(names)
     for name in names:
         (box.target / name).write_text("edited")
-    changed = [replace(one, actual={"type": "file"}) for one in [*files, *links]]
+    changed = [structs.replace(one, actual={"type": "file"}) for one in [*files, *links]]
     assert box.run(program(*changed, failing(), id="two"))[0] == 1
     assert {path.read_text() for path in box.target.iterdir() if not path.is_symlink()} == {"edited"}
 

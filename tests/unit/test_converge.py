@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fake import BARE, FakeHost, Thing
+from msgspec import structs
 
 from deploy.app import App
 from deploy.converge import PASSES, Role, Wishes, ahead, converge, declared
@@ -43,7 +44,7 @@ def python_first(host: Host, facts: Facts) -> Iterator[Resource]:
 
 
 def installs_python(facts: Facts) -> Facts:
-    return replace(facts, python="3.11.2")
+    return structs.replace(facts, python="3.11.2")
 
 
 class Run:
@@ -128,7 +129,7 @@ def test_unknown_facts_that_change_what_roles_say_cost_two_looks():
 
 
 def test_facts_that_changed_without_changing_what_roles_say_cost_one_look():
-    host = FakeHost({"thing:a": {"value": "new"}}, facts=replace(BARE, memory=4096))
+    host = FakeHost({"thing:a": {"value": "new"}}, facts=structs.replace(BARE, memory=4096))
     run = Run(host, says(Thing("a")))
     assert host.calls == ["look"]
     assert run.facts.memory == 4096
@@ -149,7 +150,8 @@ def switches(host: Host, facts: Facts) -> Iterator[Resource]:
 
 def test_a_look_that_shows_all_that_other_facts_ask_for_is_enough():
     host = FakeHost(
-        brings={"thing:switch": lambda facts: replace(facts, memory=64)}, facts=replace(BARE, memory=0)
+        brings={"thing:switch": lambda facts: structs.replace(facts, memory=64)},
+        facts=structs.replace(BARE, memory=0),
     )
     run = Run(host, switches, known=host.facts, sparing=True)
     assert host.calls == ["look", "apply code switch", "look"]
@@ -158,14 +160,15 @@ def test_a_look_that_shows_all_that_other_facts_ask_for_is_enough():
 
 
 def test_what_is_missing_is_looked_at_as_the_new_facts_ask():
-    host = FakeHost({"thing:switch": {"value": "new"}}, facts=replace(BARE, memory=64))
-    Run(host, switches, known=replace(BARE, memory=0), sparing=True)
+    host = FakeHost({"thing:switch": {"value": "new"}}, facts=structs.replace(BARE, memory=64))
+    Run(host, switches, known=structs.replace(BARE, memory=0), sparing=True)
     assert host.calls == ["look", "look", "apply code", "look"]
 
 
 def test_what_is_remembered_is_the_look_that_the_next_run_will_ask_for():
     host = FakeHost(
-        brings={"thing:switch": lambda facts: replace(facts, memory=64)}, facts=replace(BARE, memory=0)
+        brings={"thing:switch": lambda facts: structs.replace(facts, memory=64)},
+        facts=structs.replace(BARE, memory=0),
     )
     Run(host, switches, known=host.facts)
     assert host.calls == ["look", "apply code switch", "look", "look"]
@@ -337,7 +340,7 @@ def test_a_run_that_is_under_way_is_followed_and_then_looked_at():
 
 
 def test_a_site_that_the_inventory_no_longer_names_is_shown_and_left_alone():
-    facts = replace(BARE, apps=(AppFacts("old", 3), AppFacts("hello", 1)))
+    facts = structs.replace(BARE, apps=(AppFacts("old", 3), AppFacts("hello", 1)))
     host = FakeHost(facts=facts)
     plans: list[Planned] = []
     named = replace(HOST, apps=(App(name="hello", state="absent"),))

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from invoke import Task
+from msgspec.structs import fields
 
 from deploy import errors
 from deploy.converge import declared

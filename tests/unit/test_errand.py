@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from deploy import errand, fleet
 from deploy.app import App
@@ -64,7 +65,7 @@ def fake(host: Host, password: Password | None) -> Iterator[Reach]:
         raise HostError(f"{host.name}: sudo asks for the password and none is given")
     if host.sudo_password is not None:
         assert host.sudo_password.reveal() == PASSWORD
-    yield FakeHost(breaks_at=host.vars.get("breaks_at"), facts=replace(BARE, hostname=host.name))
+    yield FakeHost(breaks_at=host.vars.get("breaks_at"), facts=structs.replace(BARE, hostname=host.name))
 
 
 @pytest.fixture(scope="module")
@@ -401,7 +402,9 @@ def test_a_check_travels_too(tmp_path: Path, processes: Executor):
 def test_a_worker_is_given_the_saved_plan_of_its_own_host_alone(tmp_path: Path):
     channel = Channel(private=False)
     saved = {name: {"host": name, "changes": []} for name in ("a", "b")}
-    run = Run(tmp_path, host("a"), host("c"), executor=channel, wishes=replace(PROVISION, saved=saved))
+    run = Run(
+        tmp_path, host("a"), host("c"), executor=channel, wishes=structs.replace(PROVISION, saved=saved)
+    )
     assert run.outcomes == ["failed", "failed"]
     assert "not as it was when the plan was saved" in _failure(run.reports[0])
     assert "not in the saved plan" in _failure(run.reports[1])

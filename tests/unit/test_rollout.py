@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from deploy.app import App
 from deploy.converge import Role
@@ -21,7 +22,7 @@ from deploy.source import Release
 from tests.unit.fake import BARE, FakeHost, Thing
 
 MIGRATE = ("python manage.py migrate",)
-SERVING = replace(BARE, apps=(AppFacts("hello", activation=1, last=1, release="old", venv="v1"),))
+SERVING = structs.replace(BARE, apps=(AppFacts("hello", activation=1, last=1, release="old", venv="v1"),))
 
 
 def site(host: Host, facts: Facts) -> Iterator[Resource]:
@@ -37,7 +38,9 @@ def site(host: Host, facts: Facts) -> Iterator[Resource]:
 
 def switched(facts: Facts) -> Facts:
     """As the host tells after its switch."""
-    return replace(facts, apps=(replace(facts.app("hello"), activation=2, last=2, release="new"),))
+    return structs.replace(
+        facts, apps=(structs.replace(facts.app("hello"), activation=2, last=2, release="new"),)
+    )
 
 
 def fake(**more: object) -> FakeHost:

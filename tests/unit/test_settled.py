@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from deploy import inputs, transport
 from deploy.endpoint import Endpoint
@@ -214,7 +215,7 @@ def test_an_endpoint_is_kept_whole(project: Path, hosts: Any) -> None:
 
 def test_what_was_to_be_said_of_a_host_is_said_again(project: Path, hosts: Any) -> None:
     plan = Plan("web1", orphans=("blog",), remarks=("shop: the source has changed",))
-    go_the_long_way(project, replace(SETTLED, plan=plan))
+    go_the_long_way(project, structs.replace(SETTLED, plan=plan))
     with way(project) as one:
         reports = one.short()
     assert reports is not None
