@@ -93,7 +93,7 @@ class Upload:
     pack: called while the stream is sent, yields the tar's bytes in blocks (never the whole in memory).
     files, size: what a person is shown; ``size`` in bytes, before any compression.
     unpack: ``tar`` or ``tgz``: it is unpacked as it comes, and ``$UPLOAD/<name>`` is a folder; the step that takes it
-        from there checks every byte of it. Empty: it is one file, checked on its way.
+        from there checks what came. Empty: it is one file, checked on its way.
     """
 
     name: str

@@ -30,7 +30,7 @@ upload() {
 got=$({ head -c "$size" | tee -a "$SESSION/$name" || echo unwritten; } | sha256sum);
 [ "$got" = "$sum  -" ] || fail "broken $name";
 };
-# An archive is unpacked as it comes, into a folder; whoever takes it from there checks every byte.
+# An archive is unpacked as it comes, into a folder; whoever takes it from there checks what came.
 parts() {
 head -c "$size" || exit; while read -r kind name size sum limit && [ "$kind" = part ]; do head -c "$size" || exit; done;
 };

@@ -11,7 +11,7 @@ import os
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,12 +68,10 @@ def _gzipped(members: Iterable[Member]) -> Iterator[bytes]:
     yield compress.end()
 
 
-def mostly_packed(paths: Iterable[Path]) -> bool:
-    """Whether compressing these files would be for nothing: nine bytes of ten are packed already."""
-    sizes = {True: 0, False: 0}
-    for path in paths:
-        sizes[_is_packed(path.name)] += path.stat().st_size
-    return sizes[True] > 9 * sizes[False]
+def mostly_packed(sizes: Mapping[str, int]) -> bool:
+    """Whether compressing these files, sizes by name, would be for nothing: nine bytes of ten are packed already."""
+    packed = sum(size for name, size in sizes.items() if _is_packed(name))
+    return packed > 9 * (sum(sizes.values()) - packed)
 
 
 def _tar(members: Iterable[Member]) -> Iterator[tuple[bytes, bool]]:

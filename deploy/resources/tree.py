@@ -35,7 +35,7 @@ from deploy import inputs
 from deploy.errors import InputError, LookError
 from deploy.folders import Stamp, walk
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.resources.archive import Member, mostly_packed, sha256, stream
+from deploy.resources.archive import Member, mostly_packed, sha256, stamp, stream
 from deploy.shell import Command, Script, join, sh
 
 RECORDS = "/var/lib/barehost/trees"
@@ -68,12 +68,6 @@ class Entry(NamedTuple):
     group: str
     content: str
 
-
-HASHER = (Path(__file__).parents[1] / "host" / "hashes.py").read_text()
-"""For a host's Python: NUL-ended names in, lines of ``sha256sum -z`` out, in threads."""
-
-MUCH, EACH = 32 << 20, 32 << 10
-"""Bytes sent, and bytes a file of them, from which on starting a Python to hash them pays."""
 
 Entries = Mapping[str, Entry]
 """By name below the tree's path, ``""`` for the folder itself."""
@@ -126,7 +120,7 @@ class Tree(Resource):
     @cached_property
     def manifest(self) -> str:
         """SHA-256 of everything that is compared."""
-        lists = _lists(self, Difference())
+        lists = _lists(self, Difference(), {})
         owner = f"{self.owner}:{self.group}\0".encode()
         return hashlib.sha256(owner + lists["shape"] + lists["sums"]).hexdigest()
 
@@ -207,16 +201,18 @@ def difference(tree: Tree, found: Entries, offer: Mapping[str, str]) -> Differen
     return Difference(**{how: tuple(sorted(names)) for how, names in todo.items()})
 
 
-def pack(tree: Tree, change: Difference, packed: bool = False) -> Iterator[bytes]:
+def pack(tree: Tree, change: Difference, sizes: Mapping[str, int], packed: bool = False) -> Iterator[bytes]:
     """A tar of what the sync needs: ``new/`` with the content, ``lists/`` with names; memory stays small.
 
-    packed: not gzip'd, for nearly all of it is packed already, and both sides are spared the work.
+    sizes: of the files that are sent or copied. packed: not gzip'd, for nearly all of it is packed already, and
+        both sides are spared the work.
 
     Deterministic: sorted, no times, no owners.
     """
     parents = {parent for name in change.send for parent in _parents(name)}
     members = [
-        Member(f"lists/{name}", mode=0o600, data=data) for name, data in sorted(_lists(tree, change).items())
+        Member(f"lists/{name}", mode=0o600, data=data)
+        for name, data in sorted(_lists(tree, change, sizes).items())
     ]
     for name in sorted({"", *parents, *change.make, *change.send}):
         one = tree.entries[name]
@@ -358,17 +354,21 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
             f"{tree.path}/{name} must give way to a file, but something declares a path below it"
         )
     upload = f"tree-{hashlib.sha256(os.fsencode(tree.path)).hexdigest()[:16]}"
-    size = sum((tree.source / name).stat().st_size for name in change.send)
-    packed = mostly_packed(tree.source / name for name in change.send)
+    sizes = {name: os.lstat(f"{tree.source}/{name}").st_size for name in (*change.send, *change.copy)}
+    sent = {name: sizes[name] for name in change.send}
+    packed = mostly_packed(sent)
     yield Upload(
-        upload, lambda: pack(tree, change, packed), len(change.send), size, "tar" if packed else "tgz"
+        upload,
+        lambda: pack(tree, change, sizes, packed),
+        len(sent),
+        sum(sent.values()),
+        "tar" if packed else "tgz",
     )
     yield Command(
         f"{'sync' if found else 'create'} {tree.path}: {change}",
         sh(
             LISTING + _SYNC,
             path=tree.path,
-            hasher=HASHER if size > MUCH and size > EACH * len(change.send) else "",
             parent=posixpath.dirname(tree.path),
             stage=posixpath.join(
                 posixpath.dirname(tree.path), f".barehost-{posixpath.basename(tree.path)}.new"
@@ -389,10 +389,11 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
     )
 
 
-def _lists(tree: Tree, change: Difference) -> dict[str, bytes]:
+def _lists(tree: Tree, change: Difference, sizes: Mapping[str, int]) -> dict[str, bytes]:
     """Names for xargs -0, a list for each thing to do; and what must stand at the end: ``sums``, ``shape``.
 
-    ``kept`` are the folders that may stand as well, because something protected lies in them.
+    ``put`` are the files that the sync itself puts there, as ``size time/name``. ``kept`` are the folders that may
+    stand as well, because something protected lies in them.
     """
     entries = tree.entries
     names: dict[str, Iterable[str]] = {
@@ -413,6 +414,12 @@ def _lists(tree: Tree, change: Difference) -> dict[str, bytes]:
     )
     lists["sums"] = b"".join(sorted(sums))
     lists["shape"] = b"".join(sorted(map(_shape, entries.items())))
+    lists["put"] = b"".join(
+        sorted(
+            b"%d %d.0000000000/" % (size, stamp(entries[name].content)) + _listed(name)
+            for name, size in sizes.items()
+        )
+    )
     lists["kept"] = b"".join(sorted(os.fsencode(f"./{name}//\0") for name in _above_protected(tree)))
     return lists
 
@@ -461,15 +468,13 @@ numbers() {
   gid=${gid#*:*:}
   printf '%s %s\n' "$uid" "${gid%%:*}"
 }
-# Hashes of the files whose line is not in the list $1, from lines on stdin; $2 names files to work with. Side by
-# side, each process into a file of its own: what they write to one pipe would come mixed. Where $hasher is set, a
-# Python that is there does it: 1.5 GB/s a processor where sha256sum does 0.3.
+# Hashes of the files whose line is not in the list $1, from lines on stdin; $2 names files to work with. Left out is
+# what the list $3 has with the same size and time. Side by side, each process into a file of its own: what they
+# write to one pipe would come mixed.
 changed_sums() {
-  comm -z -13 -- "$1" - | sed -zn 's|^f [^/]*/\(.*\)//$|\1|p' > "$2"
-  if [ -n "${hasher-}" ] && [ -x /usr/bin/python3 ]; then
-    /usr/bin/python3 -I -S -c "$hasher" < "$2" && rm -f -- "$2"
-    return
-  fi
+  comm -z -13 -- "$1" - |
+    sed -zn 's|^f [^ ]* [^ ]* [^ ]* \([^ ]* [^ ]*\) [^/]*/\(.*\)//$|\1/\2|p' | sort -z |
+    comm -z -23 - "$3" | sed -z 's|^[^/]*/||' > "$2"
   xargs -0 -r -a "$2" -n 250 -P "$(nproc)" sh -c 'exec sha256sum -z -- "$@" > "$0.$$"' "$2" || return
   for sums in "$2".*; do
     if [ -e "$sums" ]; then cat -- "$sums" && rm -f -- "$sums"; fi
@@ -507,7 +512,7 @@ look() {
     else
       printf 'differs %s %s\0' "$recorded" "$ids"
       listing "$kind" "$record" "$@" | sed -z 's/^/L/'
-      listing "$kind" "$record" "$@" | changed_sums "$old" "$SCRATCH/sums-$index" | sed -z 's/^/F/'
+      listing "$kind" "$record" "$@" | changed_sums "$old" "$SCRATCH/sums-$index" /dev/null | sed -z 's/^/F/'
       if [ "$recorded" != "$manifest" ] && [ -e "$record/sums" ]; then sed -z 's/^/S/' -- "$record/sums"; fi
     fi
     printf 'end\0'
@@ -518,7 +523,7 @@ look() {
 _SYNC = r"""
 set -eu
 umask 022
-path=@{path} stage=@{stage} record=@{record} owner=@{owner} base=@{base} hasher=@{hasher}
+path=@{path} stage=@{stage} record=@{record} owner=@{owner} base=@{base}
 fail() { printf '%s\n' "$1" >&2; exit 1; }
 if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then fail "$path is not a folder"; fi
 mkdir -p -- @{parent}
@@ -568,13 +573,15 @@ rm -rf -- "$next"
 mkdir -p -m 700 -- @{records}
 mkdir -m 700 -- "$next"
 printf '%s\n' @{manifest} > "$next/manifest"
-mv -- "$lists/sums" "$lists/shape" "$lists/kept" "$next/"
+mv -- "$lists/sums" "$lists/shape" "$lists/kept" "$lists/put" "$next/"
 if [ @{kind} = own ]; then mv -- "$lists/names" "$next/"; fi
 rm -rf -- "$stage"
 old=$record/listing
 if [ ! -e "$old" ]; then old=/dev/null; fi
 listing @{kind} "$next" @{prune} > "$next/listing"
-# what stands must be what was expected, whoever else was at work here: only that is recorded
+# What stands must be what was expected, whoever else was at work here: only that is recorded. A file that was put
+# there a moment ago has a time that its content alone gave it (see stamp() in archive.py), so whoever wrote to it
+# since has changed its time: it is hashed where its size or time is another, and not read again where it has both.
 ids=$(numbers @{user} @{group})
 printf '%s\n' "$ids" > "$next/owner"
 # a line with another owner keeps it, and so is not as expected
@@ -583,13 +590,13 @@ sed -z "s|^\([^ ]* [^ ]*\) $ids [^/]*/|\1/|; t; s|^\([^ ]* [^ ]*\) $ids/|\1/|" -
 {
   comm -z -13 -- "$next/stands" "$next/shape"
   comm -z -23 -- "$next/stands" "$next/shape" | sed -z 's|^[^/]*/||' | sort -z | comm -z -23 - "$next/kept"
-  changed_sums "$old" "$next/fresh" < "$next/listing" | sort -z | comm -z -23 - "$next/sums"
+  changed_sums "$old" "$next/fresh" "$next/put" < "$next/listing" | sort -z | comm -z -23 - "$next/sums"
 } > "$next/odd"
 if [ -s "$next/odd" ]; then
   tr '\0' '\n' < "$next/odd" | head -n 5 >&2
   rm -rf -- "$next"
   fail "somebody else changed $path while it was synced (above: what is not as expected): run again"
 fi
-rm -rf -- "$next/odd" "$next/shape" "$next/stands" "$next/kept" "$record"
+rm -rf -- "$next/odd" "$next/shape" "$next/stands" "$next/kept" "$next/put" "$record"
 mv -T -- "$next" "$record"
 """

@@ -71,7 +71,7 @@ class Session(Protocol):
         with HostError before it starts when one did not arrive whole.
 
         unpack: ``tar`` or ``tgz`` (gzip'd): an archive that the host unpacks as it comes, into the folder
-            ``$SESSION/<name>``; nothing is hashed on its way, so whoever takes it from there checks every byte.
+            ``$SESSION/<name>``; nothing is hashed on its way, so whoever takes it from there checks what came.
         name: letters, digits and ``._-``, not starting with a dot or a dash; else ValueError.
         progress: called with the number of bytes of each piece that left.
         """

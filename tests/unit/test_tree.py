@@ -5,19 +5,20 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import subprocess
 import tarfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from deploy.errors import ApplyError, InputError, LookError
 from deploy.resource import Upload
 from deploy.resources import tree as module
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree, record_of
+from deploy.shell import Command, Script
 from tests.unit import local
 
 OWNER = {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name}
@@ -254,41 +255,13 @@ def test_what_a_tree_could_be_copied_from_is_no_other_question_once_it_is_there(
     assert not tree.looks_like(Directory(tree.path))
 
 
-@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="it is for hosts that have one")
-def test_a_host_s_python_prints_what_sha256sum_prints(tmp_path: Path) -> None:
-    for name in HOSTILE:
-        (tmp_path / name).write_bytes(name.encode() * 1000)
-    names = b"".join(f"./{name}\0".encode() for name in HOSTILE)
-    argv = [f"./{name}" for name in HOSTILE]
-    told = subprocess.run(
-        ["/usr/bin/python3", "-I", "-S", "-c", module.HASHER], input=names, cwd=tmp_path, stdout=-1
-    )
-    plain = subprocess.run(["sha256sum", "-z", "--", *argv], cwd=tmp_path, stdout=-1)
-    assert told.stdout == plain.stdout
-    gone = subprocess.run(
-        ["/usr/bin/python3", "-I", "-S", "-c", module.HASHER],
-        input=names + b"none\0",
-        cwd=tmp_path,
-        capture_output=True,
-    )
-    assert gone.returncode != 0
-    assert b"none" in gone.stderr
-
-
 def test_a_base_that_is_not_there_changes_nothing(tmp_path: Path, source: Path) -> None:
     tree = Tree(str(tmp_path / "2"), source, base=str(tmp_path / "1"), **OWNER)
     assert local.look(tree)[tree.id] is None
     local.settle(tree, tmp_path)
 
 
-@pytest.mark.parametrize("much", [False, True])
-def test_what_somebody_edits_between_look_and_sync_is_not_sealed(
-    tmp_path: Path, source: Path, much: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever hashes it: sha256sum, or, for very much, the host's Python."""
-    if much:
-        monkeypatch.setattr(module, "MUCH", -1)
-        monkeypatch.setattr(module, "EACH", -1)
+def test_what_somebody_edits_between_look_and_sync_is_not_sealed(tmp_path: Path, source: Path) -> None:
     site = tmp_path / "site"
     tree = Tree(str(site), source, **OWNER)
     local.settle(tree, tmp_path)
@@ -301,6 +274,54 @@ def test_what_somebody_edits_between_look_and_sync_is_not_sealed(
     assert local.change(tree).keys == ("intact",)
     local.settle(tree, tmp_path)
     assert (site / "index.html").read_text() == "<p>hello"
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        "printf '<p>olleh' > index.html",
+        "touch -r index.html was; printf '<p>hello!' > index.html; touch -r was index.html; rm was",
+        "truncate -s 0 css/a.css",
+    ],
+    ids=["same size, other time", "other size, same time", "cut off"],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["new", "changed"])
+def test_what_somebody_edits_while_it_is_put_there_is_not_sealed(
+    tmp_path: Path, source: Path, tamper: str, there: bool
+) -> None:
+    tree = Tree(str(tmp_path / "site"), source, **OWNER)
+    if there:
+        local.settle(tree, tmp_path)
+        (source / "index.html").write_text("<p>another")
+        (source / "css" / "a.css").write_text("another")
+        tree = replace(tree)
+    upload, command = Tree.steps([local.change(tree)])
+    assert isinstance(command, Command)
+    script = str(command.script)
+    at = script.index('sync -f -- "$new"')
+    spoilt = structs.replace(command, script=Script(f'{script[:at]}(cd "$new"; {tamper})\n{script[at:]}'))
+    (done,) = local.apply([upload, spoilt], tmp_path)
+    assert done.returncode != 0
+    assert b"somebody else changed" in done.stderr
+    local.settle(replace(tree), tmp_path)
+    assert listing(tmp_path / "site") == listing(source)
+
+
+def test_what_was_put_there_is_not_read_again(tmp_path: Path, source: Path) -> None:
+    """Neither what was sent nor what was copied from the release before it: nothing is hashed there."""
+    loud = tmp_path / "bin" / "sha256sum"
+    loud.parent.mkdir()
+    loud.write_text("#!/bin/sh\necho hashed >&2\nexit 1\n")
+    loud.chmod(0o755)
+    first = Tree(str(tmp_path / "releases" / "1"), source, delete=False, **OWNER)
+    second = Tree(str(tmp_path / "releases" / "2"), source, delete=False, base=first.path, **OWNER)
+    for tree in (first, second):
+        upload, command = Tree.steps([local.change(tree)])
+        assert isinstance(command, Command)
+        script = Script(f"PATH={loud.parent}:$PATH\n{command.script}")
+        (done,) = local.apply([upload, structs.replace(command, script=script)], tmp_path)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert listing(Path(tree.path)) == listing(source)
 
 
 def test_a_sync_whose_files_did_not_come_leaves_nothing_half_written(tmp_path: Path, source: Path) -> None:
