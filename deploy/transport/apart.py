@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from deploy.endpoint import Endpoint
 
 _LENGTH = struct.Struct("!Q")
+_GOING = 0.3
+"""Seconds to close connections in order when the first process is gone; one that is being made is not waited for."""
 
 
 class Apart:
@@ -57,10 +60,9 @@ class Apart:
         return _Session(host, _Wire(ours), password)
 
     def close(self) -> None:
-        """End it at once, whatever it does, with every connection that is left; it takes some milliseconds to go."""
+        """Have it end with every connection that is left; waits for nothing, and it holds nobody up while it goes."""
         self._control.close()
         if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
             threading.Thread(target=os.waitpid, args=(self._pid, 0), daemon=True).start()
             self._pid = 0
 
@@ -204,12 +206,18 @@ def _keep(control: socket.socket) -> NoReturn:
         os.dup2(nothing, 1)
         import deploy.transport.channel  # noqa: F401 (before anybody asks)
 
+        serving = []
         while True:
             message, descriptors, *_ = socket.recv_fds(control, 1, 1)
             if not message:
                 break
             wire = _Wire(socket.socket(fileno=descriptors[0]))
-            threading.Thread(target=_serve, args=(wire,), daemon=True).start()
+            serving.append(threading.Thread(target=_serve, args=(wire,), daemon=True))
+            serving[-1].start()
+        os.dup2(nothing, 2)  # whoever reads our complaints need not wait for the rest
+        deadline = time.monotonic() + _GOING
+        for thread in serving:
+            thread.join(max(deadline - time.monotonic(), 0))
     finally:
         os._exit(0)
 
