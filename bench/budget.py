@@ -24,7 +24,7 @@ from typing import Any
 SHORT = {
     "Python starts": ("", "", 20),
     "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
-    "what was read last is compared": ("deploy.transport", "connect", 20),
+    "what was read last is compared": ("deploy.transport", "connect", 30),
     "SSH is imported": ("deploy.transport.link", "open_link", 60),
     "connected and logged in": ("deploy.transport.link", "open_link.", 30),
     "the host is ready to answer": ("deploy.transport.channel", "LoopSession.__init__.", 15),
@@ -38,7 +38,7 @@ LONG = {
     "Python starts": ("", "", 20),
     "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
     "the inventory is read and checked": ("deploy.tasks.common", "chosen.", 60),
-    "SSH, the engine and the roles are imported": ("deploy.fleet", "run", 130),
+    "the engine and the roles are imported": ("deploy.fleet", "run", 80),
     "the roles have said what should be": ("deploy.converge", "ahead.", 50),
     "the host has answered, asked meanwhile": ("deploy.look", "parse", 40),
     "compared": ("deploy.fleet", "run.", 15),
