@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -80,9 +81,10 @@ class Openings:
         self._apart: Apart | None = None
 
     def apart(self) -> bool:
-        """From now on another process keeps the sessions, where that pays; whether it does."""
+        """From now on another process keeps the sessions, where that pays and can be; whether it does."""
         if self._apart is None and Apart.pays():
-            self._apart = Apart()
+            with suppress(OSError):  # as many processes as this user may have: then it is done in this one
+                self._apart = Apart()
         return self._apart is not None
 
     def connect(self, host: Endpoint) -> Session:

@@ -33,15 +33,19 @@ _GOING = 0.3
 
 
 class Apart:
-    """The other process. A context: it and its connections end with it."""
+    """The other process, which ends when it is closed, or with this one. Raises OSError where there can be none."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
-        self._pid = os.fork()
-        if self._pid == 0:
-            self._control.close()
-            _keep(theirs)
-        theirs.close()
+        with theirs:
+            try:
+                self._pid = os.fork()
+            except OSError:
+                self._control.close()
+                raise
+            if self._pid == 0:
+                self._control.close()
+                _keep(theirs)
 
     @staticmethod
     def pays() -> bool:

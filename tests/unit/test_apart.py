@@ -230,6 +230,20 @@ def test_it_does_not_pay_once_there_are_threads_or_where_there_is_one_processor(
     assert not Apart.pays()
 
 
+def test_where_no_process_can_be_started_sessions_are_this_one_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(transport, "connect", connect)
+    monkeypatch.setattr(Apart, "pays", lambda: True)
+    monkeypatch.setattr(os, "fork", refused)
+    openings = Openings(None, Future())
+    assert not openings.apart()
+    with openings.connect(Endpoint("web1")) as session:
+        assert int(session.run(Script("id"), timeout=5).stdout.split()[-1]) == os.getpid()
+    openings.close()
+
+
 def test_openings_that_went_apart_have_all_their_sessions_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "connect", connect)
     monkeypatch.setattr(Apart, "pays", lambda: True)
