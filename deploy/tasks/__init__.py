@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import atexit
 import gc
+import sys
 
 from invoke import Collection
 
-from deploy.tasks import hosts, project, provision, release, sites, staging
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+"""Invoke turns bytecode off, so that none lies beside a tasks.py. A library that nobody has compiled, as in a checkout,
+would be compiled by every command: 100 ms. Who says -B or PYTHONDONTWRITEBYTECODE is still obeyed."""
+
+from deploy.tasks import hosts, project, provision, release, sites, staging  # noqa: E402
 
 gc.set_threshold(50_000, 20, 20)
 """Collected seldom: what a command imports and reads lives to its end, and going through it again and again took a

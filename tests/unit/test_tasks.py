@@ -67,6 +67,22 @@ def test_listing_tasks_imports_nothing_heavy(project: Path):
     assert set(done.stdout.split()) & HEAVY == set()
 
 
+@pytest.mark.parametrize(("said", "kept"), [({}, True), ({"PYTHONDONTWRITEBYTECODE": "1"}, False)])
+def test_what_a_command_compiles_is_kept_though_invoke_would_not(
+    project: Path, tmp_path: Path, said: dict[str, str], kept: bool
+):
+    """A checkout that nobody compiled would be compiled by each command; who wants no bytecode gets none."""
+    unset = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(
+        [Path(sys.executable).with_name("invoke"), "--list"],
+        cwd=Path(__file__).parents[2],
+        env=unset | {"PYTHONPYCACHEPREFIX": str(tmp_path / "cache")} | said,
+        capture_output=True,
+        check=True,
+    )
+    assert any((tmp_path / "cache").rglob("deploy/tasks/provision.*.pyc")) is kept
+
+
 def test_every_task_says_what_it_does_in_one_line(invoke: Face):
     code, out, _ = invoke("--list")
     assert code == 0
