@@ -24,8 +24,7 @@ from typing import Any
 SHORT = {
     "Python starts": ("", "", 20),
     "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
-    "what was read last is compared": ("deploy.transport", "connect", 30),
-    "SSH is imported": ("deploy.transport.link", "open_link", 60),
+    "what was read last is compared, SSH imported": ("deploy.transport.link", "open_link", 75),
     "connected and logged in": ("deploy.transport.link", "open_link.", 30),
     "the host is ready to answer": ("deploy.transport.channel", "LoopSession.__init__.", 15),
     "the host has answered": ("deploy.transport.channel", "LoopSession.run.", 60),

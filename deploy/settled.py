@@ -31,6 +31,7 @@ from deploy.errors import BarehostError
 from deploy.opening import AT_ONCE, Openings, Question
 
 if TYPE_CHECKING:
+    from deploy.apart import Apart
     from deploy.events import Report
     from deploy.inventory import Host
     from deploy.plan import Plan
@@ -59,11 +60,13 @@ class Way:
     """A run's way to its hosts, the short one first. A context: connections that were not used end with it.
 
     state: the project's state folder. chosen: the words that chose the hosts; another choice is another memory.
+    apart: the process that is to speak SSH; None: this one.
     """
 
     state: Path
     chosen: Sequence[object]
     password: Password | None
+    apart: Apart | None = None
     known: Known | None = None
     remotes: dict[str, Remote] = field(default_factory=dict)
 
@@ -71,7 +74,8 @@ class Way:
         self._mark = secrets.token_hex(8)
         self._notes = inputs.note(*(self.state / name for name in ("facts", "settled", "begun", "sources")))
         self._asking: Future[bool] = Future()
-        self._openings = Openings(self.password, self._asking)
+        self._begun = False
+        self._openings = Openings(self.password, self._asking, self.apart)
         with inputs.aside():
             self.known = _read(self._file)
 
@@ -89,10 +93,9 @@ class Way:
     def short(self) -> list[Report] | None:
         """The reports of a run that has nothing to do; None: go the long way, all of it."""
         if self.known is None or not inputs.hold(self.known.inputs):
-            self._openings.apart()
             return None
-        for host, question in self.known.hosts:
-            self._openings.begin(host, question, self._mark)
+        self._begun = True
+        self._openings.begin(dict(self.known.hosts), self._mark)
         if not self._ask():
             return None
         try:
@@ -128,18 +131,20 @@ class Way:
         orphans, remarks = self.known.said[host]
         return Plan(host, orphans=tuple(orphans), remarks=tuple(remarks))
 
-    def begin(self, hosts: Sequence[Host]) -> Sequence[Host]:
+    def guess(self) -> None:
+        """Have the hosts that the same words chose last logged in to while the inventory is read; asked nothing."""
+        if not self._begun:
+            self._openings.guess(dict(self.known.hosts[:AT_ONCE]) if self.known else {}, self._mark)
+
+    def begin(self, hosts: Sequence[Host]) -> None:
         """Have them connected to while the rest of the run is got ready; asked what they were asked last."""
         asked = dict(self.known.hosts) if self.known else {}
-        if not self._openings.apart():
+        if self.apart is None:
             import deploy.transport.channel  # noqa: F401 (before what the run imports next, which can wait for hosts)
 
-        for host in hosts[:AT_ONCE]:
-            if host.address is not None:
-                place = _place(host)
-                self._openings.begin(place, asked.get(place), self._mark)
+        places = [_place(host) for host in hosts[:AT_ONCE] if host.address is not None]
+        self._openings.begin({place: asked.get(place) for place in places}, self._mark)
         self._ask()
-        return hosts
 
     def _ask(self) -> bool:
         """Have the hosts asked what they were asked last, unless folders changed: they would tell in vain in what."""

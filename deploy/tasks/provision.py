@@ -12,9 +12,11 @@ from invoke import Context
 from deploy.tasks.common import chosen, password_once, state, task
 
 if TYPE_CHECKING:
+    from deploy.apart import Apart
     from deploy.events import Report
     from deploy.fleet import Distant
     from deploy.inventory import Host
+    from deploy.settled import Way
 
 
 @task(
@@ -119,16 +121,20 @@ def _converge(
     plan: str = "",
     out: str = "",
 ) -> int:
-    from deploy import report
-    from deploy.settled import Way
-
     began = monotonic()
-    with Way(state(), ["provision", host, group, inventory], password_once()) as way:
+    from deploy.apart import Apart
+
+    # begun before the rest is imported: there, too, that takes its time
+    with nullcontext() if executor else Apart.begun() as apart, _way(host, group, inventory, apart) as way:
+        from deploy import report
+
         plain = not (json or verbose or executor or purge or plan or out)
         if plain and (reports := way.short()) is not None:
             report.summary(reports, monotonic() - began)
             return 0
 
+        if not executor:
+            way.guess()
         picked = chosen(host, group, inventory)
         if not executor:
             way.begin(picked)
@@ -165,6 +171,12 @@ def _converge(
     if out:
         savedplan.write(Path(out), hosts, reports)
     return exit_code(reports, check=check)
+
+
+def _way(host: Sequence[str], group: Sequence[str], inventory: Sequence[str], apart: Apart | None) -> Way:
+    from deploy.settled import Way
+
+    return Way(state(), ["provision", host, group, inventory], password_once(), apart)
 
 
 def workers(executor: str) -> AbstractContextManager[Distant | None]:

@@ -12,6 +12,7 @@ from deploy.tasks.common import chosen, password_once, state, task
 from deploy.tasks.provision import exit_code
 
 if TYPE_CHECKING:
+    from deploy.apart import Apart
     from deploy.app import App
     from deploy.errors import BarehostError
     from deploy.inventory import Host
@@ -47,28 +48,32 @@ def release(
     v: int = 0,
 ) -> int:
     """Ship the site's source as it is now, without a lost request; ends with proof through Nginx."""
-    from deploy.fleet import recall
-    from deploy.source import completed, release_of, resumed
+    from deploy.apart import Apart
 
-    now = datetime.now(UTC)
-    known: dict[str, Release] = {}
-    picked = chosen(host, group, inventory)
-    facts = [found for one in picked if (found := recall(state(), one.name))]
+    with Apart.begun() as apart:  # before the rest is imported: there, too, that takes its time
+        from deploy.fleet import recall
+        from deploy.source import completed, release_of, resumed
 
-    def shipped(host: Host, app: App) -> Release:
-        key = f"{app.project}\0{app.source}\0{app.ref}\0{app.name}"
-        if key not in known:
-            code = release_of(app, state(), now=now, ship=True, ref=ref or None)
-            serving = [found for one in facts if (found := one.app(app.name).release)]
-            known[key] = resumed(code, app, state(), serving)
-        return known[key]
+        now = datetime.now(UTC)
+        known: dict[str, Release] = {}
+        picked = chosen(host, group, inventory)
+        facts = [found for one in picked if (found := recall(state(), one.name))]
 
-    hosts = _with(picked, site, shipped)
-    code = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v)
-    if code == 0:
-        for app in {app.name: app for one in hosts for app in one.apps if app.name in one.releases}.values():
-            completed(app, state())
-    return code
+        def shipped(host: Host, app: App) -> Release:
+            key = f"{app.project}\0{app.source}\0{app.ref}\0{app.name}"
+            if key not in known:
+                code = release_of(app, state(), now=now, ship=True, ref=ref or None)
+                serving = [found for one in facts if (found := one.app(app.name).release)]
+                known[key] = resumed(code, app, state(), serving)
+            return known[key]
+
+        hosts = _with(picked, site, shipped)
+        code = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v, apart)
+        if code == 0:
+            shown = {app.name: app for one in hosts for app in one.apps if app.name in one.releases}
+            for app in shown.values():
+                completed(app, state())
+        return code
 
 
 @task(
@@ -90,6 +95,7 @@ def rollback(
 ) -> int:
     """Go back to the last healthy release, with the same proof. Migrations are not undone."""
     from deploy import report
+    from deploy.apart import Apart
     from deploy.release.listing import target
     from deploy.source import Release, whoami
 
@@ -106,7 +112,10 @@ def rollback(
     for app in {app.name: app for one in hosts for app in one.apps if app.name in back and app.migrate}:
         if not json:
             report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
-    return _roll("rollback", _with(hosts, site, earlier), batch, max_fail, keep_going, wait, json, v, lost)
+    with Apart.begun() as apart:
+        return _roll(
+            "rollback", _with(hosts, site, earlier), batch, max_fail, keep_going, wait, json, v, apart, lost
+        )
 
 
 @task(help=SWITCH)
@@ -124,6 +133,7 @@ def restart(
     v: int = 0,
 ) -> int:
     """Start the current release anew beside itself and switch: a restart without a lost request."""
+    from deploy.apart import Apart
     from deploy.errors import InputError
     from deploy.source import Release, whoami
 
@@ -139,7 +149,10 @@ def restart(
             raise InputError(f"{host.name} serves no release of {app.name}; invoke provision makes the first")
         return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
 
-    return _roll("restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v, lost)
+    with Apart.begun() as apart:
+        return _roll(
+            "restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v, apart, lost
+        )
 
 
 @task(help={"site": SWITCH["site"]})
@@ -265,13 +278,15 @@ def _roll(
     wait: int,
     json: bool,
     verbose: int,
+    apart: Apart | None,
     lost: Mapping[str, BarehostError] | None = None,
 ) -> int:
-    """lost: hosts that could not be asked for their releases, and so are not begun."""
+    """apart: who is to speak SSH; None: this process. lost: hosts that could not be asked for their releases, and so
+    are not begun."""
     from deploy import report
     from deploy.settled import Way
 
-    with Way(state(), [what], password_once()) as way:
+    with Way(state(), [what], password_once(), apart) as way:
         way.begin([one for one in hosts if not lost or one.name not in lost])
 
         from deploy.roles import roles_of

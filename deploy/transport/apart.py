@@ -1,18 +1,11 @@
-"""Sessions that another process of ours keeps: it does what SSH costs, while this one does everything else.
-
-Python uses one processor at a time, and half of what a run takes until it has a plan is importing and speaking SSH.
-The other process is a fork, made while there is one thread, so it needs no start of its own; it ends with this
-one, however that ends, and so do its connections. Errors and answers come back as they are.
-"""
+"""Sessions that another process of ours keeps (deploy/apart.py). Errors and answers come back as they are."""
 
 from __future__ import annotations
 
 import os
 import pickle
-import signal
 import socket
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -32,43 +25,14 @@ _GOING = 0.3
 """Seconds to close connections in order when the first process is gone; one that is being made is not waited for."""
 
 
-class Apart:
-    """The other process, which ends when it is closed, or with this one. Raises OSError where there can be none."""
-
-    def __init__(self) -> None:
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._pid = os.fork()
-            except OSError:
-                self._control.close()
-                raise
-            if self._pid == 0:
-                self._control.close()
-                _keep(theirs)
-
-    @staticmethod
-    def pays() -> bool:
-        """Whether there is a second processor, and a fork is safe: on Linux, before there are threads."""
-        return (
-            sys.platform == "linux"
-            and threading.active_count() == 1
-            and len(os.sched_getaffinity(0)) > 1  # unlike cpu_count, what this process may use
-        )
-
-    def connect(self, host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Session:
-        """As :func:`deploy.transport.connect`, which the other process does."""
-        ours, theirs = socket.socketpair()
-        with theirs, suppress(OSError):  # the session will find nobody there
-            socket.send_fds(self._control, [b"\n"], [theirs.fileno()])
-        return _Session(host, _Wire(ours), password)
-
-    def close(self) -> None:
-        """Have it end with every connection that is left; waits for nothing, and it holds nobody up while it goes."""
-        self._control.close()
-        if self._pid:
-            threading.Thread(target=os.waitpid, args=(self._pid, 0), daemon=True).start()
-            self._pid = 0
+def connect(
+    hand: Callable[[socket.socket], None], host: Endpoint, *, password: Callable[[str], Secret] | None = None
+) -> Session:
+    """As :func:`deploy.transport.connect`, which the other process does. hand: gives it one end of a socket."""
+    ours, theirs = socket.socketpair()
+    with theirs, suppress(OSError):  # the session will find nobody there
+        hand(theirs)
+    return _Session(host, _Wire(ours), password)
 
 
 class _Wire:
@@ -197,33 +161,25 @@ class _Session:
         raise refusals.lost(self.host.name, doing, "the process that kept it has ended") from None
 
 
-def _keep(control: socket.socket) -> NoReturn:
-    """All that the other process does; it never returns into what it is a fork of.
+def keep(control: socket.socket) -> None:
+    """All that the other process does: a session for each socket that it is handed, until there is nobody to hand one.
 
-    ^C and a closing terminal are told to both; what that means is decided here by nobody: it ends when the first does.
+    Raises OSError where ``control`` fails, which ends all sessions too.
     """
-    try:
-        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(one, signal.SIG_IGN)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nothing, 0)
-        os.dup2(nothing, 1)
-        import deploy.transport.channel  # noqa: F401 (before anybody asks)
+    import deploy.transport.channel  # noqa: F401 (before anybody asks)
 
-        serving = []
-        while True:
-            message, descriptors, *_ = socket.recv_fds(control, 1, 1)
-            if not message:
-                break
-            wire = _Wire(socket.socket(fileno=descriptors[0]))
-            serving.append(threading.Thread(target=_serve, args=(wire,), daemon=True))
-            serving[-1].start()
-        os.dup2(nothing, 2)  # whoever reads our complaints need not wait for the rest
-        deadline = time.monotonic() + _GOING
-        for thread in serving:
-            thread.join(max(deadline - time.monotonic(), 0))
-    finally:
-        os._exit(0)
+    serving = []
+    while True:
+        message, descriptors, *_ = socket.recv_fds(control, 1, 1)
+        if not message:
+            break
+        wire = _Wire(socket.socket(fileno=descriptors[0]))
+        serving.append(threading.Thread(target=_serve, args=(wire,), daemon=True))
+        serving[-1].start()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # whoever reads our complaints need not wait for the rest
+    deadline = time.monotonic() + _GOING
+    for thread in serving:
+        thread.join(max(deadline - time.monotonic(), 0))
 
 
 def _serve(wire: _Wire) -> None:

@@ -16,12 +16,14 @@ from typing import Self
 import pytest
 
 from deploy import transport
+from deploy.apart import Apart
 from deploy.endpoint import Endpoint
 from deploy.errors import HostError
 from deploy.opening import Openings
 from deploy.shell import Script, Secret
 from deploy.staging.machine import wait
-from deploy.transport.apart import Apart
+from deploy.transport import Session
+from deploy.transport import apart as over_there
 from deploy.transport.session import Packing, Reply
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -77,6 +79,10 @@ class Far:
         self.close()
 
 
+def there(apart: Apart, host: Endpoint, password: Callable[[str], Secret] | None = None) -> Session:
+    return over_there.connect(apart.hand, host, password=password)
+
+
 def connect(host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Far:
     if host.name == "dead":
         raise HostError("dead: nobody answers")
@@ -95,7 +101,7 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[Apart]:
 
 
 def test_a_script_runs_in_the_other_process_and_its_reply_comes_back(apart: Apart) -> None:
-    with apart.connect(Endpoint("web1")) as session:
+    with there(apart, Endpoint("web1")) as session:
         reply = session.run(Script("uname"), timeout=5, compress=True)
         asked, timeout, compress, pid = reply.stdout.decode().split()
         assert (reply.rc, reply.stderr, asked, timeout, compress) == (3, b"told", "uname", "5", "True")
@@ -107,7 +113,7 @@ def test_a_script_runs_in_the_other_process_and_its_reply_comes_back(apart: Apar
 def test_hosts_are_answered_side_by_side(apart: Apart) -> None:
     with ExitStack() as stack:
         hosts = [Endpoint(f"web{number}") for number in range(3)]
-        sessions = [stack.enter_context(apart.connect(host)) for host in hosts]
+        sessions = [stack.enter_context(there(apart, host)) for host in hosts]
         streams = [session.stream(Script(session.host.name)) for session in sessions]
         told = [[next(stream) for stream in streams] for _ in range(3)]
     assert told[2] == [b"web0 2\n", b"web1 2\n", b"web2 2\n"]
@@ -116,7 +122,7 @@ def test_hosts_are_answered_side_by_side(apart: Apart) -> None:
 def test_blocks_arrive_whole_and_their_progress_is_told(apart: Apart) -> None:
     blocks = [b"one", b"", b"two" * 100_000]
     seen: list[int] = []
-    with apart.connect(Endpoint("web1")) as session:
+    with there(apart, Endpoint("web1")) as session:
         session.put("bundle", iter(blocks), unpack="tar", progress=seen.append)
         assert seen == [3, 300_000]
         assert session.sent == 300_003
@@ -128,14 +134,14 @@ def test_blocks_arrive_whole_and_their_progress_is_told(apart: Apart) -> None:
 def test_an_upload_that_fails_over_there_is_an_error_here_and_the_next_question_is_understood(
     apart: Apart,
 ) -> None:
-    with apart.connect(Endpoint("web1")) as session:
+    with there(apart, Endpoint("web1")) as session:
         with pytest.raises(HostError, match="web1: the disk is full"):
             session.put("full", iter([b"x" * 1_000_000] * 5))
         assert session.run(Script("id"), timeout=5).rc == 3
 
 
 def test_lines_come_while_a_script_runs_and_then_its_reply(apart: Apart) -> None:
-    with apart.connect(Endpoint("web1")) as session:
+    with there(apart, Endpoint("web1")) as session:
         stream = session.stream(Script("tail"), timeout=7, idle=2)
         lines = []
         while True:
@@ -150,8 +156,8 @@ def test_lines_come_while_a_script_runs_and_then_its_reply(apart: Apart) -> None
 
 def test_errors_come_back_as_they_are(apart: Apart) -> None:
     with pytest.raises(HostError, match=r"^dead: nobody answers$"):
-        apart.connect(Endpoint("dead"))
-    with apart.connect(Endpoint("web1")) as session:
+        there(apart, Endpoint("dead"))
+    with there(apart, Endpoint("web1")) as session:
         with pytest.raises(HostError, match=r"^web1: the connection was lost$"):
             session.run(Script("lost"), timeout=5)
         with pytest.raises(HostError, match=r"^web1: too quiet$"):
@@ -159,12 +165,12 @@ def test_errors_come_back_as_they_are(apart: Apart) -> None:
 
 
 def test_a_password_is_asked_for_in_the_first_process(apart: Apart) -> None:
-    with apart.connect(Endpoint("sudo"), password=lambda sentence: Secret(f"secret {sentence}")) as session:
+    with there(apart, Endpoint("sudo"), password=lambda sentence: Secret(f"secret {sentence}")) as session:
         assert session.host.name == "sudo"
 
 
 def test_leaving_a_stream_early_closes_the_session(apart: Apart) -> None:
-    session = apart.connect(Endpoint("web1"))
+    session = there(apart, Endpoint("web1"))
     stream = session.stream(Script("tail"))
     next(stream)
     stream.close()
@@ -173,20 +179,20 @@ def test_leaving_a_stream_early_closes_the_session(apart: Apart) -> None:
 
 
 def test_a_process_that_is_gone_is_a_lost_connection(apart: Apart) -> None:
-    with apart.connect(Endpoint("web1")) as session:
-        pid = int(session.run(Script("id"), timeout=5).stdout.split()[-1])
+    with there(apart, Endpoint("web1")) as session:
+        pid = _keeper(session)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(
             HostError, match=r"web1: the connection was lost .*process that kept it has ended"
         ):
             session.run(Script("id"), timeout=5)
         with pytest.raises(HostError, match="web2"):
-            apart.connect(Endpoint("web2"))
+            there(apart, Endpoint("web2"))
 
 
 def test_it_ends_when_it_is_closed_with_what_waits_for_it(apart: Apart) -> None:
-    with apart.connect(Endpoint("web1")) as session:
-        pid = int(session.run(Script("id"), timeout=5).stdout.split()[-1])
+    with there(apart, Endpoint("web1")) as session:
+        pid = _keeper(session)
         apart.close()
         apart.close()
         assert wait(lambda: _gone(pid), 5)
@@ -196,7 +202,7 @@ def test_it_ends_when_it_is_closed_with_what_waits_for_it(apart: Apart) -> None:
 
 def test_it_ends_with_the_first_process_however_that_ends() -> None:
     script = (
-        "import os, time; from deploy.transport.apart import Apart; apart = Apart();"
+        "import os, time; from deploy.apart import Apart; apart = Apart();"
         "print(apart._pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
@@ -230,32 +236,40 @@ def test_it_does_not_pay_once_there_are_threads_or_where_there_is_one_processor(
     assert not Apart.pays()
 
 
-def test_where_no_process_can_be_started_sessions_are_this_one_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_process_can_be_started_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> int:
         raise BlockingIOError("Resource temporarily unavailable")
 
-    monkeypatch.setattr(transport, "connect", connect)
     monkeypatch.setattr(Apart, "pays", lambda: True)
     monkeypatch.setattr(os, "fork", refused)
+    with Apart.begun() as apart:
+        assert apart is None
+
+
+def test_openings_without_another_process_have_their_sessions_in_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "connect", connect)
     openings = Openings(None, Future())
-    assert not openings.apart()
     with openings.connect(Endpoint("web1")) as session:
-        assert int(session.run(Script("id"), timeout=5).stdout.split()[-1]) == os.getpid()
+        assert _keeper(session) == os.getpid()
     openings.close()
 
 
-def test_openings_that_went_apart_have_all_their_sessions_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "connect", connect)
-    monkeypatch.setattr(Apart, "pays", lambda: True)
-    openings = Openings(None, Future())
-    assert openings.apart()
-    assert openings.apart()
-    openings.begin(Endpoint("web1"), None, "")
+def test_openings_with_another_process_have_all_their_sessions_there(apart: Apart) -> None:
+    openings = Openings(None, Future(), apart)
+    openings.begin({Endpoint("web1"): None}, "")
     taken = openings.take(Endpoint("web1"))
     assert taken is not None
     with taken.session as first, openings.connect(Endpoint("web2")) as second:
-        pids = {int(session.run(Script("id"), timeout=5).stdout.split()[-1]) for session in (first, second)}
+        pids = {_keeper(session) for session in (first, second)}
     assert len(pids) == 1
     assert os.getpid() not in pids
     openings.close()
+    apart.close()
     assert wait(lambda: all(map(_gone, pids)), 5)
+
+
+def _keeper(session: Session) -> int:
+    """The process that a session is in."""
+    return int(session.run(Script("id"), timeout=5).stdout.split()[-1])

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from msgspec import structs
 
-from deploy import inputs, transport
+from deploy import inputs, opening, transport
+from deploy.apart import Apart
 from deploy.endpoint import Endpoint
 from deploy.errors import HostError
 from deploy.events import Report
 from deploy.inventory import Host
+from deploy.opening import Openings
 from deploy.plan import Plan
 from deploy.settled import Way
 from deploy.shell import Script, Secret
+from deploy.staging.machine import wait
 from deploy.transport import Reply
 
 SETTLED = Report("web1", "unchanged", settled=True)
@@ -220,3 +225,109 @@ def test_what_was_to_be_said_of_a_host_is_said_again(project: Path, hosts: Any) 
         reports = one.short()
     assert reports is not None
     assert reports[0].plan == plan
+
+
+class Guessing:
+    """Openings over a process that is none, and what came of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, password: Any = None) -> None:
+        self.opened: list[Session] = []
+        self.asked: list[str] = []
+        self.wants_password = password is not None
+        self.fails = False
+        self.tried = 0
+        monkeypatch.setattr(opening.apart, "connect", self.connect)
+        self.asking: Future[bool] = Future()
+        self.openings = Openings(password, self.asking, cast(Apart, SimpleNamespace(hand=None)))
+
+    def connect(self, hand: None, host: Endpoint, *, password: Any = None) -> Session:
+        self.tried += 1
+        if self.fails:
+            raise HostError(f"{host.name}: gone")
+        if self.wants_password:
+            self.asked.append(password(f"sudo password of {host.name}").reveal())
+        self.opened.append(Session(host, {"answer": b"all is well MARK"}))
+        return self.opened[-1]
+
+    def logged_in(self) -> bool:
+        return wait(lambda: bool(self.opened), 5)
+
+    def close(self, hosts: int) -> None:
+        """Once every host was tried: none may outlive the test."""
+        assert wait(lambda: self.tried == hosts, 5)
+        self.openings.close()
+
+
+WEB1 = Endpoint("web1", "192.0.2.1")
+QUESTION = opening.Question(f"how are you {opening.BLANK}", "")
+
+
+def test_a_guess_is_logged_in_to_and_asked_once_it_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    guessing = Guessing(monkeypatch)
+    guessing.openings.guess({WEB1: QUESTION}, "1" * 16)
+    assert guessing.logged_in()
+    guessing.asking.set_result(True)
+    time.sleep(0.05)
+    assert guessing.opened[0].asked == []
+    guessing.openings.begin({WEB1: QUESTION}, "1" * 16)
+    taken = guessing.openings.take(WEB1)
+    assert taken is not None
+    assert taken.answer == b"all is well " + b"1" * 16
+    assert len(guessing.opened) == 1
+    assert not guessing.opened[0].closed
+    guessing.close(1)
+
+
+@pytest.mark.parametrize("ends", ["another host is begun", "the run ends"])
+def test_a_guess_that_was_wrong_is_asked_nothing_and_closed(
+    monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    guessing = Guessing(monkeypatch)
+    guessing.openings.guess({WEB1: QUESTION}, "1" * 16)
+    assert guessing.logged_in()
+    guessing.asking.set_result(True)
+    if ends == "another host is begun":
+        guessing.openings.begin({Endpoint("web2"): None}, "1" * 16)
+        assert guessing.openings.take(WEB1) is None
+        guessing.close(2)
+    else:
+        guessing.close(1)
+    assert wait(lambda: guessing.opened[0].closed, 5)
+    assert guessing.opened[0].asked == []
+
+
+def test_a_guess_asks_nobody_for_a_password_until_it_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences: list[str] = []
+
+    def password(sentence: str) -> Secret:
+        sentences.append(sentence)
+        return Secret("hunter2")
+
+    guessing = Guessing(monkeypatch, password)
+    guessing.openings.guess({WEB1: None, Endpoint("web2"): None}, "")
+    time.sleep(0.05)
+    assert sentences == []
+    guessing.openings.begin({WEB1: None}, "")
+    assert guessing.openings.take(WEB1) is not None
+    assert sentences == ["sudo password of web1"]
+    assert guessing.asked == ["hunter2"]
+    guessing.close(2)
+
+
+def test_a_guess_that_failed_is_an_error_only_of_who_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    guessing = Guessing(monkeypatch)
+    guessing.fails = True
+    guessing.openings.guess({WEB1: None, Endpoint("web2"): None}, "")
+    guessing.openings.begin({WEB1: None}, "")
+    with pytest.raises(HostError, match="web1: gone"):
+        guessing.openings.take(WEB1)
+    guessing.close(2)
+
+
+def test_without_another_process_nobody_is_guessed(project: Path, hosts: Any) -> None:
+    _, opened = hosts
+    go_the_long_way(project)
+    with way(project) as one:
+        one.guess()
+        time.sleep(0.05)
+    assert len(opened) == 1
