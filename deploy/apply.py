@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -153,8 +153,8 @@ class _Builder:
                 "rm -f -- @{left}\n",
                 left=[name for one in staged for name in (_new(one.path), _old(one.path))],
             ),
-            "keep": join([Script("set -e"), *_keep(staged), Script("")]),
-            "rename": join([Script("set -e"), *(_rename(one) for one in staged), Script("")]),
+            "keep": _each(_keep(staged)),
+            "rename": _each(_rename(one) for one in staged),
             "undo": join(
                 [
                     Script(_SAME),
@@ -163,7 +163,7 @@ class _Builder:
                     Script('[ -z "${stuck-}" ]\n'),
                 ]
             ),
-            "candidate": join([Script("set -e"), *_candidate(staged), Script("")]),
+            "candidate": _each(_candidate(staged)),
         }
         self.lines.append(Script("announce"))
         for one in staged:
@@ -209,6 +209,12 @@ def _old(path: str) -> str:
     return _beside(path, ".barehost-old.")
 
 
+def _each(commands: Iterable[Script]) -> Script:
+    """One after the other, up to the first that fails. Not ``set -e``, which a shell ignores where a command is
+    asked for its outcome; and these files are read by the shell that asks."""
+    return join([join(commands, " &&\n") or Script(":"), Script("")])
+
+
 def _keep(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
     for one in staged:
         yield sh(
@@ -248,12 +254,12 @@ def _undo(one: Put | Symlink | Remove) -> Script:
 
 
 def _candidate(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
-    """Lay the staged changes into the upper folder ``$1`` of the candidate /etc; paths elsewhere are left out."""
+    """Lay the staged changes into ``$CANDIDATE``, the upper folder of that /etc; paths elsewhere are left out."""
     inside = [(one, one.path.removeprefix("/etc/")) for one in staged if one.path.startswith("/etc/")]
     if not inside:
         return
     folders = sorted({posixpath.dirname(path) or "." for _, path in inside})
-    yield sh('cd -- "$1"\nmkdir -p -- @{folders}', folders=folders)
+    yield sh('cd -- "$CANDIDATE" && mkdir -p -- @{folders}', folders=folders)
     for one, path in inside:
         if isinstance(one, Remove):
             yield sh("mknod @{path} c 0 0", path=f"./{path}")

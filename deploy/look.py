@@ -71,7 +71,7 @@ def script(resources: Sequence[Resource], nonce: str) -> Script:
             nonce=nonce,
             family=family,
         )
-        for number, (family, probe) in enumerate(sections)
+        for number, (family, probe) in reversed(list(enumerate(sections)))
     ]
     files = join((sh('"$SCRATCH/look-@{number}"', number=number) for number in range(len(sections))), " ")
     return join([*beside, sh("wait\ncat @{files}", files=files)])

@@ -132,6 +132,7 @@ class Remote:
             run=f"/var/lib/barehost/runs/{program.id}",
             unit=f"barehost-{program.id}.service",
             uploads=[one.name for one in program.uploads],
+            tidy=_TIDY,
         )
         asked = look.script(then, nonce) if then else None
         if asked is None or len(asked) > LARGE:
@@ -238,21 +239,24 @@ for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
 : > "$run/log"
 systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
   /bin/sh "$run/program" || exit
-{
-  set -- /var/lib/barehost/runs/*
-  while [ $# -gt 20 ]; do rm -rf "$1"; shift; done
-  find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
-  for past in /run/barehost/sessions/*; do
-    if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
-  done
-  for past in /var/lib/barehost/sessions/*; do
-    [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
-  done
-} >/dev/null 2>&1 &
-left=200; until read -r pid 2>/dev/null < "$run/pid" || [ "$((left -= 1))" = 0 ]; do sleep 0.01; done
+nice -n 19 sh -c @{tidy} >/dev/null 2>&1 &
+left=1000; until read -r pid 2>/dev/null < "$run/pid" || [ "$((left -= 1))" = 0 ]; do sleep 0.002; done
 """
-"""Unpacks what was sent and starts it. Meanwhile it tidies up: it keeps the folders of the last twenty runs, and
-nothing that a run or a session brought that was killed: there are secrets among it."""
+"""Unpacks what was sent and starts it; what it tidies up meanwhile can wait."""
+
+_TIDY = r"""
+set -- /var/lib/barehost/runs/*
+while [ $# -gt 20 ]; do rm -rf "$1"; shift; done
+find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
+for past in /run/barehost/sessions/*; do
+  if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
+done
+for past in /var/lib/barehost/sessions/*; do
+  [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
+done
+"""
+"""Keeps the folders of the last twenty runs, and nothing that a run or a session brought that was killed: there are
+secrets among it."""
 
 _LOCK = r"""
 mkdir -p -m 700 /run/barehost && exec 8>>/run/barehost/run || exit
@@ -293,10 +297,11 @@ case $pid in ''|0) ;; *) tail -n +1 -s 0.003 -f --pid="$pid" @{run}/log & tail=$
 """Prints the log as it grows, until the apply's own process, ``$pid``, has ended."""
 
 _THEN_LOOK = r"""
-case $(tail -n 1 @{run}/log) in *' finished done')
+outcome=; [ ! -e @{run}/outcome ] || read -r outcome < @{run}/outcome
+if [ "$outcome" = done ]; then
   printf '\n\036%s over\n' @{nonce}
-  timeout -k 10 @{seconds} sh -c @{look} ;;
-esac
+  timeout -k 10 @{seconds} sh -c @{look}
+fi
 """
 
 

@@ -6,25 +6,27 @@ instances() {
 # look APP: what runs of a site, and what an interrupted switch left running or enabled beside it.
 look() {
   root=/srv/$1
-  current=$(readlink "$root/current") || current=
-  n=${current##*/}
+  instances "$1" > "$SCRATCH/instances-$1" & asking=$!
+  links=$(find "$root/current" "$root"/activations/*/release "$root"/activations/*/venv "$root"/activations/*/www \
+    -type l -printf '%p//%l\n' 2>/dev/null) # one process for all of them
+  n=
+  case $links in "$root/current//"*) n=${links#"$root/current//"}; n=${n%%
+*}; n=${n##*/} ;; esac
   printf '%s\ncurrent %s\n' "$1" "$n"
   here=$root/activations/$n
-  active=inactive running=
-  told=$(instances "$1") || return
-  while IFS='=' read -r key value; do
-    case $key in
-      Id) unit=$value ;;
-      ActiveState)
-        [ "$unit" != "$1@$n.service" ] || active=$value
-        case $value in active|activating|failed) running="$running $unit" ;; esac ;;
-    esac
-  done <<told
-$told
-told
   if [ -n "$n" ] && [ -d "$here" ]; then
-    link=$(readlink "$here/release") && printf 'release %s\n' "${link##*/}"
-    link=$(readlink "$here/venv") && printf 'venv %s\n' "${link##*/}"
+    while IFS= read -r link; do
+      to=${link#*//}
+      case ${link%%//*} in
+        "$here/release") printf 'release %s\n' "${to##*/}" ;;
+        "$here/venv") printf 'venv %s\n' "${to##*/}" ;;
+        "$here/www/"*)
+          case $to in "$root/releases/"*) to=${to#"$root/releases/"*/} ;; esac
+          link=${link%%//*}; printf 'www %s -> %s\n' "${link#"$here/www/"}" "$to" ;;
+      esac
+    done <<links
+$links
+links
     if [ -f "$here/env" ]; then
       sum=$({ printf %s @{key}; cat "$here/env"; } | sha256sum) || return
       printf 'env keyed:%s\n' "${sum%% *}"
@@ -34,13 +36,20 @@ told
       printf 'config %s\n' "${sum%% *}"
     fi
     if [ -f "$here/record" ]; then while IFS= read -r line; do printf '%s\n' "$line"; done < "$here/record" || return; fi
-    if [ -d "$here/www" ]; then
-      (cd "$here/www" && find . -type l -printf 'www %P -> %l\n') | sed "s|/srv/$1/releases/[^/]*/||" || return
-    fi
-    printf 'active %s\n' "$active"
     if [ -L "/etc/systemd/system/multi-user.target.wants/$1@$n.service" ]; then echo 'enabled enabled'
     else echo 'enabled disabled'; fi
   fi
+  active=inactive running=
+  wait "$asking" || return
+  while IFS='=' read -r key value; do
+    case $key in
+      Id) unit=$value ;;
+      ActiveState)
+        [ "$unit" != "$1@$n.service" ] || active=$value
+        case $value in active|activating|failed) running="$running $unit" ;; esac ;;
+    esac
+  done < "$SCRATCH/instances-$1"
+  printf 'active %s\n' "$active"
   stray=
   for link in /etc/systemd/system/multi-user.target.wants/"$1"@*.service; do
     [ -L "$link" ] || continue

@@ -4,7 +4,8 @@
 #   RUN    this run's folder: steps/N, blobs/, upload/, undo, sweep, candidate
 #   NONCE  marks the lines of the log that are events, not output
 STATE=/var/lib/barehost
-export RUN NONCE UPLOAD="$RUN/upload" LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive
+CANDIDATE=/run/barehost/candidate # in memory: what hides a file is a device, which not every disk can hold
+export RUN NONCE CANDIDATE UPLOAD="$RUN/upload" LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 cd /
@@ -59,11 +60,10 @@ stage_link() { # target-of-the-link path
 
 # A check sees the whole candidate /etc: what is staged laid over it, what goes away hidden.
 candidate() { # step seconds
+  [ -e "$CANDIDATE" ] || { mkdir "$CANDIDATE" && (. "$RUN/candidate") || fail; }
   event begin "$1"
   unshare -m --propagation private sh -c '
-    mkdir -p /run/barehost/candidate && mount -t tmpfs -o mode=755 tmpfs /run/barehost/candidate || exit
-    sh "$RUN/candidate" /run/barehost/candidate || exit 91
-    mount -t overlay -o lowerdir=/run/barehost/candidate:/etc overlay /etc || {
+    mount -t overlay -o lowerdir="$CANDIDATE":/etc overlay /etc || {
       echo "this kernel or container cannot lay an overlay over /etc, so nothing can be checked before it serves"
       exit 90; }
     exec timeout -k 10 "$2" sh "$RUN/steps/$1"' sh "$1" "$2" 9>&-
@@ -74,13 +74,13 @@ candidate() { # step seconds
 
 # From here to commit() the undo on the disk takes everything back, also after a power cut.
 switch() {
-  sh "$RUN/keep" && sync -f "$STATE" && mv -f "$RUN/undo" "$STATE/undo" && sync -f "$STATE" || fail
-  sh "$RUN/rename" || fail
+  (. "$RUN/keep") && sync -f "$STATE" && mv -f "$RUN/undo" "$STATE/undo" && sync -f "$STATE" || fail
+  (. "$RUN/rename") || fail
   event switched
 }
 
 commit() {
-  rm -f "$STATE/undo" && sync -f "$STATE" && sh "$STATE/sweep" && rm -f "$STATE/sweep"
+  rm -f "$STATE/undo" && sync -f "$STATE" && (. "$STATE/sweep") && rm -f "$STATE/sweep"
   event committed
 }
 
@@ -94,9 +94,11 @@ fail() {
 finish() { # outcome
   read -r about < "$RUN/about"
   printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$about" >>/var/log/barehost.log
-  rm -rf "$RUN/blobs" "$RUN/upload" "$RUN/steps" "$RUN/candidate"
+  rm -rf "$RUN/blobs" "$RUN/upload" "$RUN/steps" "$RUN/candidate" "$CANDIDATE"
+  echo "$1" > "$RUN/outcome"
   event finished "$1"
 }
 
 lock
+[ ! -e "$CANDIDATE" ] || rm -rf "$CANDIDATE"
 recover || { finish failed; exit 1; }

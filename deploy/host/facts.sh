@@ -3,9 +3,29 @@
 printf 'os %s\nversion %s\ncodename %s\n' "${ID-}" "${VERSION_ID-}" "${VERSION_CODENAME-}"
 printf 'arch %s\n' "$(dpkg --print-architecture 2>/dev/null)"
 read -r name < /proc/sys/kernel/hostname && printf 'hostname %s\n' "$name"
-if [ -x /usr/bin/python3 ]; then printf 'python %s\n' "$(readlink /usr/bin/python3)"; fi
+# Every link in one question, which is one process: Python's, and those of each site.
+set -- /usr/bin/python3
+for mark in /var/lib/barehost/apps/*; do
+  root=/srv/${mark##*/}
+  set -- "$@" "$root/current" "$root"/activations/*/release "$root"/activations/*/venv
+done
+links=$(find "$@" -maxdepth 0 -type l -printf '%p %l\n' 2>/dev/null)
+target() { # path: where that link leads, in $to; empty when it is none
+  while read -r link to; do [ "$link" != "$1" ] || return 0; done <<links
+$links
+links
+  to=
+}
+if [ -x /usr/bin/python3 ]; then target /usr/bin/python3; printf 'python %s\n' "$to"; fi
 if [ -x /usr/sbin/nginx ]; then printf 'nginx %s\n' "$(/usr/sbin/nginx -v 2>&1)"; fi
-printf 'cores %s\n' "$(nproc)"
+# as nproc counts: the processors that this process may use
+cores=0
+while read -r key value; do [ "$key" != Cpus_allowed_list: ] || break; done < /proc/self/status
+while [ -n "$value" ]; do
+  range=${value%%,*}; value=${value#"$range"}; value=${value#,}
+  cores=$((cores + ${range#*-} - ${range%-*} + 1))
+done
+printf 'cores %s\n' "$cores"
 while read -r key value unit; do
   [ "$key" = MemTotal: ] && printf 'memory %s\n' "$value" && break
 done < /proc/meminfo
@@ -28,12 +48,11 @@ for mark in /var/lib/barehost/apps/*; do
     n=${folder##*/}; case $n in *[!0-9]*) continue ;; esac
     [ "$n" -gt "$last" ] && last=$n
   done
-  current=$(readlink /srv/"$app"/current) || current=
-  current=${current##*/}
+  target /srv/"$app"/current; current=${to##*/}
   release=; venv=
   if [ -n "$current" ]; then
-    release=$(readlink /srv/"$app"/activations/"$current"/release) || release=
-    venv=$(readlink /srv/"$app"/activations/"$current"/venv) || venv=
+    target /srv/"$app"/activations/"$current"/release; release=$to
+    target /srv/"$app"/activations/"$current"/venv; venv=$to
   fi
   manifest=
   if [ -n "$release" ]; then

@@ -11,31 +11,31 @@ told() {
   [ "$state" = active ]
 }
 active() { ask && told; }
-# Reloads by SIGHUP to the main process, and waits until it has other children: those that it had would answer for what
-# was. That proves nothing, and where a kernel does not list children the proof is only asked for too early.
+# Reloads by SIGHUP to the main process. The proof is asked for at once, and finds the children that it had before.
 hup() {
   wait "$asking" && told || return
   proven=by-itself # what answers is running, and it is the same invocation
-  children() { { read -r workers < "/proc/$main/task/$main/children"; } 2>/dev/null; [ "$workers" != "$before" ]; }
-  workers= before=; children; before=$workers left=50
-  kill -s HUP "$main" || return
-  until children || [ "$((left -= 1))" -lt 0 ]; do sleep 0.004; done
+  before=; { read -r before < "/proc/$main/task/$main/children"; } 2>/dev/null
+  kill -s HUP "$main"
 }
 @{meanwhile}
 rm -f -- @{record} && sync -f @{records} || exit
 proven=
-began=$(date +%s); size=$(stat -c %s -- @{log} 2>/dev/null) || size=0
+now() { read -r now rest < /proc/uptime; now=${now%.*}; } # no process, and no clock that is set meanwhile
+now; began=$now
+stat -c %s -- @{log} > "$RUN/size" 2>/dev/null &
 complain() {
-  journalctl -q --no-pager -o cat -n 20 --since "@$began" -u @{name}
+  now; journalctl -q --no-pager -o cat -n 20 --since "-$((now - began + 1))s" -u @{name}
+  read -r size < "$RUN/size" || size=0
   tail -c +"$((size + 1))" -- @{log} 2>/dev/null | tail -n 10 | uniq
   echo "$1"
   exit 1
 }
 @{bring} || complain @{refused}
-deadline=$(($(date +%s) + @{seconds}))
+now; deadline=$((now + @{seconds}))
 until { @{proof}
 } && { [ -n "$proven" ] || active; }; do
-  [ "$(date +%s)" -lt "$deadline" ] || complain @{failed}
+  now; [ "$now" -lt "$deadline" ] || complain @{failed}
   sleep 0.02
 done
 printf '%s\n' "$id" @{lines} > @{record}.new && mv -f -- @{record}.new @{record}

@@ -33,8 +33,7 @@ class Unit(Resource):
     running invocation has loaded, so a reload lost to a crash is seen by the next look.
     checks: run on the candidate /etc before any of these files takes its place.
     proof: exits 0 once the service shows what it should have loaded; asked until :data:`PROOF_SECONDS`. None: being
-    active counts. After a SIGHUP it finds the children that the main process had in ``$before``, those it has now in
-    ``$workers``.
+    active counts. After a SIGHUP it finds the children that the main process had in ``$before``.
     log: a file it complains to besides the journal; what it wrote there during a start, reload or restart that
     failed is shown. hup: it is reloaded by SIGHUP to its main process: a third of the time, where its own reload
     command only repeats what ``checks_on`` and ``proof`` say better.

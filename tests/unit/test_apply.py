@@ -188,6 +188,24 @@ class TestFiles:
         assert seen(box.target) == old
         assert box.left == []
 
+    @pytest.mark.parametrize("command", ["ln", "mv"])
+    def test_one_file_that_cannot_be_kept_or_renamed_takes_all_back_though_the_others_could(
+        self, box: Sandbox, old: object, command: str
+    ):
+        box.install(
+            command,
+            '#!/bin/sh\ncase "$*" in *-fPT*/changed" "*|*-fT*/changed)\n'
+            '  [ -e "$BOX/once" ] || { : > "$BOX/once"; echo no; exit 1; } ;;\nesac\n'
+            f'exec /usr/bin/{command} "$@"\n',
+        )
+        one = program(*self.changes(box.target))
+        code, events = box.run(one)
+        assert (code, events[-1]) == (1, "finished failed")
+        assert "switched" not in events
+        assert (box.box / "once").exists()
+        assert seen(box.target) == old
+        assert box.left == []
+
     def test_killed_at_every_command_it_is_all_old_or_all_new(self, box: Sandbox, old: dict[str, object]):
         box.count_commands()
         box.run(program(*self.changes(box.target)))
