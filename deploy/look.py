@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from deploy import facts as about_host
 from deploy.errors import LookError
 from deploy.facts import Facts
+from deploy.plan import Plan
 from deploy.resource import Resource, State, Unprobed
 from deploy.shell import Script, join, sh
 
@@ -53,14 +54,21 @@ printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
 """
 
 
-def script(resources: Sequence[Resource], nonce: str) -> Script:
+def script(resources: Sequence[Resource], nonce: str, only: Collection[str] | None = None) -> Script:
     """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code.
 
+    only: families that are looked at, beside the host's status and facts; None: all. See :func:`merged`.
+
     The sections run side by side, each into a file of its own in memory: most of a look is waiting for many
-    small programs, one after another. What a failed probe complained of follows its line.
+    small programs, one after another. The last begin first: what a site runs takes longest to tell. What a failed
+    probe complained of follows its line.
     """
     sections = [("status", _STATUS), ("facts", about_host.PROBE)]
-    sections += [(family, members[0].probe(members)) for family, members in _families(resources).items()]
+    sections += [
+        (family, members[0].probe(members))
+        for family, members in _families(resources).items()
+        if only is None or family in only
+    ]
     beside = [
         sh(
             '{ ( @{probe}\n) 2>"$SCRATCH/error-@{number}"; code=$?\n'
@@ -80,14 +88,9 @@ def script(resources: Sequence[Resource], nonce: str) -> Script:
 def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
     """The states of all ``resources``. Raises LookError where a section is missing or its probe failed."""
     sections: dict[str, bytes] = {}
-    rest = output
-    mark = b"\n\x1e" + nonce.encode() + b" "
-    while mark in rest:
-        body, _, rest = rest.partition(mark)
-        line, _, rest = rest.partition(b"\n")
-        family, code = line.decode().rsplit(" ", 1)
+    for family, code, body, rest in _sections(output, nonce):
         if code != "0":
-            told = rest.partition(mark)[0].decode(errors="replace").strip() or "it printed nothing"
+            told = rest.decode(errors="replace").strip() or "it printed nothing"
             raise LookError(f"looking at {_NAMES.get(family, family)} failed with exit code {code}: {told}")
         sections[family] = body
     states: dict[str, State | None] = {}
@@ -110,6 +113,46 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
         holder=status.get("holder"),
         busy=status.get("busy"),
     )
+
+
+def touched(plan: Plan) -> set[str] | None:
+    """The families that may look otherwise once the plan is carried out; None: any may."""
+    found: set[str] = set()
+    for change in plan.changes:
+        families = change.resource.touches(change)
+        if families is None:
+            return None
+        found |= families
+    return found
+
+
+def merged(before: bytes, then: bytes, nonce: str) -> bytes | None:
+    """One answer of an earlier one to the whole look and a later one to part of it, both with ``nonce``.
+
+    None where a probe failed, or an answer is not whole.
+    """
+    found: dict[str, bytes] = {}
+    for answer in (before, then):
+        for family, code, body, _ in _sections(answer, nonce):
+            if code != "0":
+                return None
+            found[family] = body
+    if "facts" not in found:
+        return None
+    return b"".join(
+        b"%b\n\x1e%b %b 0\n" % (body, nonce.encode(), family.encode()) for family, body in found.items()
+    )
+
+
+def _sections(output: bytes, nonce: str) -> Iterator[tuple[str, str, bytes, bytes]]:
+    """Each section's family, exit code and body, and what follows it: a failed one's complaint, or the next one's."""
+    mark = b"\n\x1e" + nonce.encode() + b" "
+    body, *rest = output.split(mark)
+    for part in rest:
+        line, _, following = part.partition(b"\n")
+        family, code = line.decode().rsplit(" ", 1)
+        yield family, code, body, following
+        body = following
 
 
 class Room(Struct, frozen=True):

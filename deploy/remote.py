@@ -77,12 +77,13 @@ class Remote:
     """A host over an open session; the caller closes that.
 
     begun: what the session was asked before it came here; the first look takes its answer, if it would ask the same.
-    looked: the last look, to be compared with later ones; None: there was none.
+    looked: the last look, to be compared with later ones, and what was answered with which mark; None: there was none.
     """
 
     session: Session
     begun: Opened | None = None
     looked: Question | None = None
+    answered: tuple[str, bytes] | None = None
 
     @property
     def round_trips(self) -> int:
@@ -105,7 +106,7 @@ class Remote:
             answer = begun.answer
         else:
             answer = self.session.run(script, timeout=LOOK_SECONDS, compress=len(script) > LARGE).stdout
-        self.looked = Question.of(script, nonce, answer)
+        self.looked, self.answered = Question.of(script, nonce, answer), (nonce, answer)
         return look.parse(resources, nonce, answer)
 
     def room(self, beside: Sequence[Script]) -> Room:
@@ -123,6 +124,7 @@ class Remote:
         """Send the plan as one program, start it as a unit of its own, and follow it to its end.
 
         then: what a look will ask for when all is done: the host looks at once, and its answer waits for that look.
+        Where that asks what the last look did, what the plan does not touch is as it was then.
         """
         nonce = secrets.token_hex(8)
         program = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
@@ -138,16 +140,23 @@ class Remote:
         if asked is None or len(asked) > LARGE:
             return self._follow(plan.host, nonce, program, emit, start)
         began, seen = monotonic(), bytearray()
+        before = None
+        if self.looked is not None and self.answered is not None and self.looked.asked(nonce) == asked:
+            before = self.answered[1].replace(self.answered[0].encode(), nonce.encode())
+        touched = look.touched(plan) if before is not None else None
         then_look = sh(
             _THEN_LOOK,
             run=f"/var/lib/barehost/runs/{program.id}",
             nonce=nonce,
             seconds=LOOK_SECONDS,
-            look=str(asked),
+            look=str(asked if touched is None else look.script(then, nonce, touched)),
         )
         outcome = self._follow(plan.host, nonce, program, emit, join([start, then_look]), seen)
-        if seen:
-            self.begun = Opened(self.session, began, asked, nonce, bytes(seen))
+        answer = bytes(seen)
+        if seen and before is not None and touched is not None:
+            answer = look.merged(before, answer, nonce) or b""
+        if answer:
+            self.begun = Opened(self.session, began, asked, nonce, answer)
         return outcome
 
     def _follow(

@@ -191,6 +191,13 @@ class Resource(ABC):
         """Prints the bytes of memory of what goes on running beside what the change starts; None: nothing does."""
         return None
 
+    def touches(self, change: Change) -> frozenset[str] | None:
+        """Families that may look otherwise once ``change`` is made, and are looked at again; None: every one may.
+
+        The status and the facts of the host are looked at again in any case.
+        """
+        return None
+
     def failed(self) -> Script | None:
         """What the host does when an apply that was to bring this about fails, wherever; None: nothing."""
         return None

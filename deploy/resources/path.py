@@ -152,6 +152,9 @@ class File(Pathlike):
             else:
                 yield Put(one.path, one.blob, one.owner, one.group, one.mode)
 
+    def touches(self, change: Change) -> frozenset[str] | None:
+        return _FILES
+
     def content(self) -> bytes | None:
         return None if self.secret or self.state == "absent" else self.blob.data
 
@@ -213,6 +216,9 @@ class Link(Pathlike):
     def expected(self) -> State | None:
         return None if self.state == "absent" else {"type": "link", "target": self.target}
 
+    def touches(self, change: Change) -> frozenset[str] | None:
+        return _FILES
+
     @classmethod
     def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
         for change in changes:
@@ -254,6 +260,10 @@ class Directory(Pathlike):
             if change.expected is None:
                 path = _directory(change).path
                 yield Command(f"remove {path}", sh("rm -rf -- @{path}", path=path))
+
+
+_FILES = frozenset({"path", "unit"})
+"""What a file or a link touches: it may be a unit's, or what one has loaded."""
 
 
 def _make(change: Change) -> Script:

@@ -90,6 +90,10 @@ class Unit(Resource):
     def checks(self) -> Iterable[Check]:
         return self.checks_on
 
+    def touches(self, change: Change) -> frozenset[str] | None:
+        """A reload: the unit alone. What starts or stops may do whatever it likes."""
+        return frozenset({self.family}) if self.running and self._verb(change) == "reload" else None
+
     @classmethod
     def probe(cls, resources: Sequence[Resource]) -> Script:
         units = [one for one in resources if isinstance(one, Unit)]
@@ -162,11 +166,7 @@ class Unit(Resource):
                     ),
                 )
         else:
-            stale = [key.removeprefix("loaded ") for key in change.keys if key.startswith("loaded ")]
-            verb = self._verb(
-                actual.get("active") == "active", stale, bool(actual.get("needs daemon-reload"))
-            )
-            if verb is not None:
+            if (verb := self._verb(change)) is not None:
                 yield self._bring(verb)
         wanted, there = ("enable" if self.enabled else "disable"), self.expected() or {}
         if actual.get("enabled") != there["enabled"] and actual.get("enabled") not in (
@@ -180,10 +180,13 @@ class Unit(Resource):
                 60,
             )
 
-    def _verb(self, active: bool, stale: list[str], rewritten: bool) -> str | None:
+    def _verb(self, change: Change) -> str | None:
         """What brings the service to what it should have loaded: start, restart, reload, or None when it has it."""
-        if not active:
+        actual = change.actual or {}
+        if actual.get("active") != "active":
             return "start"
+        stale = [key.removeprefix("loaded ") for key in change.keys if key.startswith("loaded ")]
+        rewritten = bool(actual.get("needs daemon-reload"))
         restarting = {one.id for one in self.restart_on}
         if (
             any(id in restarting for id in stale)

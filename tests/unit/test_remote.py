@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from deploy.plan import Plan
 from deploy.remote import Remote
 from deploy.resource import Change, Command, Phase, Resource, Step, Upload
 from deploy.resources.path import Directory, File
-from deploy.shell import sh
+from deploy.shell import Script, join, sh
 
 pytestmark = needs_root
 
@@ -51,6 +51,14 @@ class Broken(Thing):
     @classmethod
     def steps(cls, changes: object) -> Iterator[Step]:
         yield Command("break it", sh("echo first; echo; echo 'the cause'; exit 3"))
+
+
+class Counted(Thing):
+    """A Thing that notes each time that it is looked at."""
+
+    @classmethod
+    def probe(cls, resources: Sequence[Resource]) -> Script:
+        return join([Script('echo once >> "$BOX/target/looks"'), super().probe(resources)])
 
 
 def test_a_look_is_one_round_trip_and_tells_facts_and_states(box: Sandbox, remote: Remote):
@@ -239,6 +247,30 @@ def test_the_look_that_follows_an_apply_is_of_what_stands_then(box: Sandbox, rem
     (box.target / "a").write_text("edited\n")
     assert remote.look([file]).states[file.id] != file.expected()  # an answer counts once
     assert remote.round_trips == before + 1
+
+
+def test_after_files_only_what_they_touch_is_looked_at_again(box: Sandbox, remote: Remote):
+    """And a later run that is answered by all as this one was by its parts has nothing to do."""
+    file, thing = File(f"{box.target}/a", "one\n"), Counted("t")
+    assert remote.look([file, thing]).states[file.id] is None
+    assert remote.apply(plan(file), "ada@desk", Told().append, then=[file, thing]).outcome == "done"
+    states = remote.look([file, thing]).states
+    assert (states[file.id], states[thing.id]) == (file.expected(), {"value": "there"})
+    assert (box.target / "looks").read_text() == "once\n"
+    seen = remote.looked
+    remote.look([file, thing])
+    assert remote.looked == seen
+    assert (box.target / "looks").read_text() == "once\nonce\n"
+
+
+def test_after_anything_else_all_is_looked_at_again(box: Sandbox, remote: Remote):
+    file, thing = File(f"{box.target}/a", "one\n"), Counted("t")
+    remote.look([file, thing])
+    remote.apply(plan(file, thing), "ada@desk", Told().append, then=[file, thing])
+    before = remote.round_trips
+    remote.look([file, thing])
+    assert remote.round_trips == before
+    assert (box.target / "looks").read_text() == "once\nonce\n"
 
 
 def test_another_question_than_the_foreseen_one_is_asked(box: Sandbox, remote: Remote):
