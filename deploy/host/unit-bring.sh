@@ -23,10 +23,9 @@ rm -f -- @{record} && sync -f @{records} || exit
 proven=
 now() { read -r now rest < /proc/uptime; now=${now%.*}; } # no process, and no clock that is set meanwhile
 now; began=$now
-stat -c %s -- @{log} > "$RUN/size" 2>/dev/null &
+size=$(stat -c %s -- @{log} 2>/dev/null) || size=0
 complain() {
   now; journalctl -q --no-pager -o cat -n 20 --since "-$((now - began + 1))s" -u @{name}
-  read -r size < "$RUN/size" || size=0
   tail -c +"$((size + 1))" -- @{log} 2>/dev/null | tail -n 10 | uniq
   echo "$1"
   exit 1
