@@ -131,7 +131,7 @@ def test_another_answer_goes_the_long_way_over_the_same_connection_without_askin
     assert len(opened) == 2
 
 
-def test_another_input_contacts_no_host_before_it_is_read(project: Path, hosts: Any) -> None:
+def test_another_input_is_read_before_any_host_is_asked(project: Path, hosts: Any) -> None:
     _, opened = hosts
     go_the_long_way(project)
     (project / "hosts.yml").write_text("web2")
