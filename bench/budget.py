@@ -37,10 +37,10 @@ LONG = {
     "Python starts": ("", "", 20),
     "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
     "the inventory is read and checked": ("deploy.tasks.common", "chosen.", 60),
-    "the engine and the roles are imported": ("deploy.fleet", "run", 80),
-    "the roles have said what should be": ("deploy.converge", "ahead.", 50),
-    "the host has answered, asked meanwhile": ("deploy.look", "parse", 40),
-    "compared": ("deploy.fleet", "run.", 15),
+    "the engine and the roles are imported": ("deploy.fleet.run", "run", 80),
+    "the roles have said what should be": ("deploy.engine.converge", "ahead.", 50),
+    "the host has answered, asked meanwhile": ("deploy.engine.look", "parse", 40),
+    "compared": ("deploy.fleet.run", "run.", 15),
     "said, remembered and ended": ("", "end", 40),
 }
 

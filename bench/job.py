@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.facts import Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.resources.tree import Tree
 

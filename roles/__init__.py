@@ -9,17 +9,19 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from deploy import inputs
-from deploy.converge import Role
-from deploy.document import nearest
 from deploy.errors import BarehostError, InputError
 from deploy.facts import Facts
-from deploy.inventory import Host
+from deploy.files import reads
+from deploy.inventory.hosts import Host
 from deploy.resource import Resource
+from deploy.schema.marked import nearest
+
+Role = Callable[[Host, Facts], Iterator[Resource]]
+"""A pure function: what a host with these facts should hold. It never connects."""
 
 
 def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
@@ -28,7 +30,7 @@ def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
     only: names of roles that count, where a run is about a part of the host; none: all.
     """
     for folder in ("roles", "templates"):
-        inputs.watch(host.project / folder)  # what appears there wins over ours
+        reads.watch(host.project / folder)  # what appears there wins over ours
     return [_role(host, name) for name in host.roles if not only or name in only]
 
 

@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.app import App
 from deploy.errors import InputError
 from deploy.facts import AppFacts, Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Intact, Leaving, Migrated, Question
+from deploy.render.systemd import environment_file
 from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key, read
 from deploy.roles import module_of
-from deploy.source import Release
-from deploy.systemd import environment_file
+from deploy.site.app import App
+from deploy.site.release import Release
 
 EXTRAS = {"gevent": "gevent", "eventlet": "eventlet", "tornado": "tornado"}
 """What a worker class needs besides Gunicorn."""

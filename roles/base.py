@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from deploy.facts import Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploy.app import App
 from deploy.facts import Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.resources.path import File, Template
+from deploy.site.app import App
 
 
 def gunicorn(host: Host, facts: Facts) -> Iterator[Resource]:

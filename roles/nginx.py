@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from deploy.app import App
 from deploy.facts import Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
 from deploy.resource import Check, Deferred, Resource
 from deploy.resources.account import Group, User
 from deploy.resources.package import Package
@@ -16,6 +15,7 @@ from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
 from deploy.roles.static import HASHED, hidden_below
 from deploy.shell import Script, sh
+from deploy.site.app import App
 
 
 def nginx(host: Host, facts: Facts) -> Iterator[Resource]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploy.facts import Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.resources.package import Package
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from deploy.app import App
 from deploy.facts import Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.resources.account import Group, User
 from deploy.resources.path import Directory
+from deploy.site.app import App
 
 HASHED = r"[.-](?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\.[^/]+$"
 """How a name with a hash of the content in it ends: ``.`` or ``-``, 8 to 64 hexadecimal digits, a suffix.

@@ -10,9 +10,9 @@ from typing import ClassVar
 from msgspec import Struct
 
 from deploy.errors import LookError
+from deploy.files.archive import Member, stream
 from deploy.release.shared import HOST, RECORDS, UNITS, program
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.resources.archive import Member, stream
 from deploy.shell import Command, Script, key, keyed, sh
 
 ASK = (HOST / "ask.py").read_text()

@@ -9,9 +9,9 @@ from typing import ClassVar, Self
 
 from deploy.errors import LookError
 from deploy.release.shared import RECORDS, program
+from deploy.render.systemd import literal
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, join, sh
-from deploy.systemd import literal
 
 BUILD_SECONDS = 1800
 """How long all build or migrate commands of a site may take together."""

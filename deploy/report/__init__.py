@@ -19,7 +19,7 @@ from deploy.report.sink import Sink, now
 from deploy.shell import Secret
 
 if TYPE_CHECKING:
-    from deploy.events import Event, Report
+    from deploy.engine.events import Event, Report
 
 __all__ = ["Reporter", "error", "mask_secrets", "reporter", "say", "summary", "table"]
 
@@ -77,7 +77,7 @@ def summary(reports: Sequence[Report], seconds: float) -> None:
     """
     said = [(one.host, one.plan) for one in reports if one.plan is not None]
     if said:
-        from deploy.events import Note, Planned
+        from deploy.engine.events import Note, Planned
 
         with reporter(hosts=[one.host for one in reports]) as shown:
             for host, plan in said:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from msgspec.structs import asdict, replace
 
-from deploy.events import (
+from deploy.engine.events import (
     Connecting,
     Event,
     Finished,

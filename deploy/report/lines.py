@@ -13,8 +13,8 @@ from deploy.report import words
 from deploy.report.mask import Mask
 
 if TYPE_CHECKING:
-    from deploy.events import Diff, Failure, Report
-    from deploy.plan import Plan
+    from deploy.engine.events import Diff, Failure, Report
+    from deploy.engine.plan import Plan
     from deploy.resource import Change, Value
 
 Span = tuple[str, str]

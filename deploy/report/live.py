@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from deploy.events import (
+from deploy.engine.events import (
     Connecting,
     Diff,
     Event,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from deploy.plan import Plan
+    from deploy.engine.plan import Plan
 
 APPEARS_AFTER = 0.4
 """Seconds; a run that ends sooner leaves only its lines, without a flash, and does not pay for rich (80 ms)."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from deploy.events import (
+from deploy.engine.events import (
     Diff,
     Event,
     Finished,
@@ -26,7 +26,7 @@ from deploy.report.mask import StepMask
 from deploy.report.sink import Sink
 
 if TYPE_CHECKING:
-    from deploy.plan import Plan
+    from deploy.engine.plan import Plan
 
 
 class TextReporter:

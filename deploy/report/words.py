@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deploy.shell import KEYED
 
 if TYPE_CHECKING:
-    from deploy.events import Report
+    from deploy.engine.events import Report
     from deploy.resource import Change, Value
 
 _HEX = re.compile(r"[0-9a-f]{32,}")

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from deploy import render
 from deploy.errors import InputError, LookError
+from deploy.render import templates as render
 from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, State, Step, Symlink
 from deploy.shell import Command, Script, join, key, keyed, sh
 

@@ -31,11 +31,11 @@ from typing import ClassVar, NamedTuple, cast
 
 from msgspec import Struct
 
-from deploy import inputs
 from deploy.errors import InputError, LookError
-from deploy.folders import Stamp, walk
+from deploy.files import reads
+from deploy.files.archive import Member, mostly_packed, sha256, stamp, stream
+from deploy.files.folders import Stamp, walk
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.resources.archive import Member, mostly_packed, sha256, stamp, stream
 from deploy.shell import Command, Script, join, sh
 
 RECORDS = "/var/lib/barehost/trees"
@@ -114,7 +114,7 @@ class Tree(Resource):
     @cached_property
     def entries(self) -> Entries:
         """What the source holds, hashed once a resource; raises InputError for what cannot be sent."""
-        with inputs.aside():
+        with reads.aside():
             return dict(_walk(self))
 
     @cached_property
@@ -238,7 +238,7 @@ def _walk(tree: Tree) -> Iterator[tuple[str, Entry]]:
     except OSError as error:
         where = error.filename or tree.source
         raise InputError(f"cannot read the folder {where}: {error.strerror}") from error
-    inputs.tree(tree.source, tree.exclude, stamp, began)
+    reads.tree(tree.source, tree.exclude, stamp, began)
 
 
 def _entry(tree: Tree, name: str, path: str, status: os.stat_result) -> Entry:

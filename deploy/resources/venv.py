@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from deploy.errors import InputError, LookError
+from deploy.files.archive import Member, sha256, stream
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.resources.archive import Member, sha256, stream
 from deploy.shell import Command, Script, sh
 
 BUILDER = "_barehost"

@@ -15,7 +15,7 @@ from invoke import Argument, Exit, Task
 from invoke import task as invoke_task
 
 if TYPE_CHECKING:
-    from deploy.inventory import Host
+    from deploy.inventory.hosts import Host
     from deploy.shell import Secret
 
 HELP = {
@@ -130,7 +130,7 @@ def state() -> Path:
 def chosen(host: Sequence[str], group: Sequence[str], inventory: Sequence[str]) -> tuple[Host, ...]:
     """The hosts that the options choose; their secrets are masked in everything printed from here on."""
     from deploy import report
-    from deploy.inventory import Inventory
+    from deploy.inventory.hosts import Inventory
 
     loaded = Inventory.load(*(Path(one) for one in inventory), project=None if inventory else project())
     hosts = loaded.select(*host, *group)

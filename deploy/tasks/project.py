@@ -57,7 +57,7 @@ def demo(context: Context) -> int:
 @task(help={"only": "unit or integration; default: everything", "k": "only tests that match (pytest -k)"})
 def test(context: Context, only: str = "", k: str = "") -> int:
     """Run every check: style, types, import direction, unit tests with coverage, staging hosts."""
-    from deploy.checks import run
+    from deploy.tasks.checks import run
 
     return run(CHECKOUT, only=only, expression=k)
 

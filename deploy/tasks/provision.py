@@ -12,11 +12,11 @@ from invoke import Context
 from deploy.tasks.common import chosen, password_once, state, task
 
 if TYPE_CHECKING:
-    from deploy.apart import Apart
-    from deploy.events import Report
-    from deploy.fleet import Distant
-    from deploy.inventory import Host
-    from deploy.settled import Way
+    from deploy.engine.events import Report
+    from deploy.fleet.run import Distant
+    from deploy.inventory.hosts import Host
+    from deploy.shortcut.fork import Apart
+    from deploy.shortcut.unchanged import Way
 
 
 @task(
@@ -81,11 +81,12 @@ def status(
 ) -> int:
     """Say what runs where: site, release, since when, and whether it runs what lies on the disk."""
     from deploy import report
-    from deploy.status import status_of
+    from deploy.fleet.status import status_of
+    from deploy.report.standings import table
 
     status = status_of(chosen(host, group, inventory), password=password_once())
     if status.standings or not status.failures:
-        report.table(*status.table(json=json), json=json)
+        report.table(*table(status, json=json), json=json)
     for note in status.notes:
         report.say(f"Attention: {note}", json=json)
     for error in status.failures:
@@ -122,7 +123,7 @@ def _converge(
     out: str = "",
 ) -> int:
     began = monotonic()
-    from deploy.apart import Apart
+    from deploy.shortcut.fork import Apart
 
     # begun before the rest is imported: there, too, that takes its time
     with nullcontext() if executor else Apart.begun() as apart, _way(host, group, inventory, apart) as way:
@@ -141,11 +142,12 @@ def _converge(
 
         from pathlib import Path  # what follows is imported while the hosts are being connected to
 
-        from deploy import fleet, savedplan
-        from deploy.converge import Wishes
-        from deploy.errand import over_ssh
+        from deploy.engine import savedplan
+        from deploy.engine.converge import Wishes
+        from deploy.fleet import run as fleet
+        from deploy.fleet.job import over_ssh
+        from deploy.release.source import whoami
         from deploy.roles import roles_of
-        from deploy.source import whoami
 
         saved = savedplan.read(Path(plan)) if plan else None
         hosts = prepared(picked, purge=purge, ids=saved.releases if saved else None)
@@ -174,7 +176,7 @@ def _converge(
 
 
 def _way(host: Sequence[str], group: Sequence[str], inventory: Sequence[str], apart: Apart | None) -> Way:
-    from deploy.settled import Way
+    from deploy.shortcut.unchanged import Way
 
     return Way(state(), ["provision", host, group, inventory], password_once(), apart)
 
@@ -183,7 +185,7 @@ def workers(executor: str) -> AbstractContextManager[Distant | None]:
     """Who converges the hosts: the workers of the cluster at ``executor``; None, when it is empty: this process."""
     if not executor:
         return nullcontext()
-    from deploy import cluster
+    from deploy.fleet import dask as cluster
 
     return cluster.joined(executor)
 
@@ -200,7 +202,8 @@ def prepared(
 
     from msgspec import structs
 
-    from deploy.source import Release, release_of
+    from deploy.release.source import release_of
+    from deploy.site.release import Release
 
     now = datetime.now(UTC)
     known: dict[object, Release] = {}

@@ -12,13 +12,13 @@ from deploy.tasks.common import chosen, password_once, state, task
 from deploy.tasks.provision import exit_code
 
 if TYPE_CHECKING:
-    from deploy.apart import Apart
-    from deploy.app import App
+    from deploy.engine.reach import Reach
     from deploy.errors import BarehostError
-    from deploy.inventory import Host
+    from deploy.inventory.hosts import Host
     from deploy.release.listing import Held
-    from deploy.remote import Reach
-    from deploy.source import Release
+    from deploy.shortcut.fork import Apart
+    from deploy.site.app import App
+    from deploy.site.release import Release
 
 ROLES = ("gunicorn", "app")
 """The roles that a release is about; the rest of a host is provision's."""
@@ -48,11 +48,11 @@ def release(
     v: int = 0,
 ) -> int:
     """Ship the site's source as it is now, without a lost request; ends with proof through Nginx."""
-    from deploy.apart import Apart
+    from deploy.shortcut.fork import Apart
 
     with Apart.begun() as apart:  # before the rest is imported: there, too, that takes its time
-        from deploy.fleet import recall
-        from deploy.source import completed, release_of, resumed
+        from deploy.fleet.run import recall
+        from deploy.release.source import completed, release_of, resumed
 
         now = datetime.now(UTC)
         known: dict[str, Release] = {}
@@ -95,9 +95,10 @@ def rollback(
 ) -> int:
     """Go back to the last healthy release, with the same proof. Migrations are not undone."""
     from deploy import report
-    from deploy.apart import Apart
     from deploy.release.listing import target
-    from deploy.source import Release, whoami
+    from deploy.release.source import whoami
+    from deploy.shortcut.fork import Apart
+    from deploy.site.release import Release
 
     hosts = chosen(host, group, inventory)
     held, lost = _held(hosts, site, max_fail)
@@ -133,9 +134,10 @@ def restart(
     v: int = 0,
 ) -> int:
     """Start the current release anew beside itself and switch: a restart without a lost request."""
-    from deploy.apart import Apart
     from deploy.errors import InputError
-    from deploy.source import Release, whoami
+    from deploy.release.source import whoami
+    from deploy.shortcut.fork import Apart
+    from deploy.site.release import Release
 
     hosts = chosen(host, group, inventory)
     held, lost = _held(hosts, site, max_fail)
@@ -195,8 +197,9 @@ def history(
     json: bool = False,
 ) -> int:
     """Read the hosts' own log of runs: when, how it ended, who, from where, what."""
-    from deploy import fleet, report
+    from deploy import report
     from deploy.errors import BarehostError
+    from deploy.fleet import run as fleet
     from deploy.shell import sh
 
     hosts = chosen(host, group, inventory)
@@ -238,8 +241,8 @@ def _held(
 
     Raises the first such error when there are more of them than ``max_fail``, or nobody answered.
     """
-    from deploy import fleet
     from deploy.errors import BarehostError, InputError
+    from deploy.fleet import run as fleet
     from deploy.release import listing
     from deploy.transport import Session
 
@@ -284,14 +287,14 @@ def _roll(
     """apart: who is to speak SSH; None: this process. lost: hosts that could not be asked for their releases, and so
     are not begun."""
     from deploy import report
-    from deploy.settled import Way
+    from deploy.shortcut.unchanged import Way
 
     with Way(state(), [what], password_once(), apart) as way:
         way.begin([one for one in hosts if not lost or one.name not in lost])
 
+        from deploy.fleet.rollout import Course, rollout
+        from deploy.release.source import whoami
         from deploy.roles import roles_of
-        from deploy.rollout import Course, rollout
-        from deploy.source import whoami
 
         def connect(host: Host) -> Reach:
             if lost and host.name in lost:

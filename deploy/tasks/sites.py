@@ -12,8 +12,8 @@ from invoke import Context
 from deploy.tasks.common import chosen, password_once, task
 
 if TYPE_CHECKING:
-    from deploy.app import App
-    from deploy.inventory import Host
+    from deploy.inventory.hosts import Host
+    from deploy.site.app import App
 
 
 @task(positional=["state"], help={"state": "on or off", "site": "only this site; default: all"})
@@ -26,9 +26,10 @@ def maintenance(
     site: str = "",
 ) -> int:
     """Close sites to visitors (503, Retry-After, a page; static files are still served), or open them again."""
-    from deploy import fleet, report
+    from deploy import report
     from deploy.errors import BarehostError, InputError
-    from deploy.sites import maintenance as script
+    from deploy.fleet import run as fleet
+    from deploy.release.everyday import maintenance as script
 
     if state not in ("on", "off"):
         raise InputError(f"maintenance is on or off, not {state!r}")
@@ -72,9 +73,10 @@ def logs(
     n: int = 200,
 ) -> int:
     """Show what the sites said (journal) and what Nginx complained of, each line with its host and site."""
-    from deploy import fleet, report
+    from deploy import report
     from deploy.errors import BarehostError
-    from deploy.sites import logs as script
+    from deploy.fleet import run as fleet
+    from deploy.release.everyday import logs as script
     from deploy.transport import Session
     from deploy.transport.session import each
 
@@ -105,7 +107,7 @@ def run(
     """Run a command in a site's current release, with its venv and environment: `invoke run --host web1 -- argv…`."""
     from deploy import report, transport
     from deploy.errors import BarehostError, InputError
-    from deploy.sites import command
+    from deploy.release.everyday import command
     from deploy.transport.session import each
 
     argv = (

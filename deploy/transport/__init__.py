@@ -20,7 +20,7 @@ from deploy.transport.hostkeys import HostKey
 from deploy.transport.session import Reply, Session
 
 if TYPE_CHECKING:
-    from deploy.endpoint import Endpoint
+    from deploy.transport.endpoint import Endpoint
 
 __all__ = ["HostKey", "Reply", "Session", "connect", "interact", "scan", "standing", "trust"]
 

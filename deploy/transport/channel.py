@@ -20,7 +20,7 @@ from deploy.transport.link import Link
 from deploy.transport.session import Packing, Reply
 
 if TYPE_CHECKING:
-    from deploy.endpoint import Endpoint
+    from deploy.transport.endpoint import Endpoint
 
 BLOCK = 32 << 10
 """Bytes given to the channel at once: one packet of OpenSSH; what is longer is copied again for each packet."""

@@ -17,7 +17,7 @@ from deploy.errors import HostError
 from deploy.transport.hostkeys import pin_name, pins
 
 if TYPE_CHECKING:
-    from deploy.endpoint import Endpoint
+    from deploy.transport.endpoint import Endpoint
 
 Lookup = Callable[[str], Mapping[str, Any]]
 """ssh_config's answer for one name, keys in lower case, as paramiko's ``SSHConfig.lookup`` gives it."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from deploy.shell import Script
 
 if TYPE_CHECKING:
-    from deploy.endpoint import Endpoint
+    from deploy.transport.endpoint import Endpoint
 
 
 LARGE = 64 << 10

@@ -20,7 +20,7 @@ from deploy.transport.link import open_link
 if TYPE_CHECKING:
     from paramiko import Channel
 
-    from deploy.endpoint import Endpoint
+    from deploy.transport.endpoint import Endpoint
 
 _BLOCK = 1 << 15
 

@@ -24,7 +24,7 @@ from deploy.verify.plugin import Checks
 from deploy.verify.summary import Summary
 
 if TYPE_CHECKING:
-    from deploy.inventory import Host
+    from deploy.inventory.hosts import Host
 
 OURS = Path(__file__).parents[1] / "testinfra"
 

@@ -10,14 +10,14 @@ import testinfra.host
 from testinfra.backend.base import BaseBackend, CommandResult
 
 from deploy import transport
+from deploy.engine.remote import Remote
 from deploy.errors import HostError
 from deploy.facts import Facts
-from deploy.remote import Remote
 from deploy.shell import Script, Secret
 from deploy.transport import Session
 
 if TYPE_CHECKING:
-    from deploy.inventory import Host
+    from deploy.inventory.hosts import Host
 
 SECONDS = 60
 """How long one command of a check may take."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 import testinfra.host
 
-from deploy.app import App
 from deploy.facts import AppFacts, Facts
-from deploy.inventory import Host
+from deploy.inventory.hosts import Host
+from deploy.site.app import App
 from deploy.verify.backend import SessionBackend
 from deploy.verify.visitor import Visitor
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import testinfra.host
 
-from deploy.app import App
+from deploy.site.app import App
 
 _SCRIPT = (Path(__file__).parents[1] / "host" / "visit.py").read_text()
 

@@ -55,7 +55,7 @@ def test_a_second_run_changes_nothing_in_one_round_trip_and_one_exec(
     assert sessions.strip() == "1"
 
 
-HEAVY = {"jinja2", "rich", "deploy.inventory", "deploy.converge", "deploy.roles"}
+HEAVY = {"jinja2", "rich", "deploy.inventory.hosts", "deploy.engine.converge", "deploy.roles"}
 """What evaluating and showing a plan takes, and a run with nothing to do does not."""
 
 

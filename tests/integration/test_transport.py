@@ -20,8 +20,8 @@ from conftest import Boot
 
 from deploy import staging, transport
 from deploy.errors import HostError
-from deploy.inventory import Host
-from deploy.resources.archive import Member, stream
+from deploy.files.archive import Member, stream
+from deploy.inventory.hosts import Host
 from deploy.shell import Script, Secret, sh
 from deploy.staging import StagingHost
 from deploy.transport.session import Packing
@@ -473,7 +473,7 @@ def test_a_port_where_nobody_listens(plain: StagingHost) -> None:
 
 def test_a_network_without_a_route() -> None:
     script = (
-        "from deploy import transport; from deploy.inventory import Host\n"
+        "from deploy import transport; from deploy.inventory.hosts import Host\n"
         "try: transport.connect(Host(name='web', address='10.9.9.9', user='root', jump=()))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from testinfra.host import Host
 
-from deploy.app import App
 from deploy.facts import AppFacts
 from deploy.roles.static import shared
+from deploy.site.app import App
 
 pytestmark = pytest.mark.role("static")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from testinfra.host import Host
 
-from deploy import inventory
-from deploy.app import App
 from deploy.facts import Facts
+from deploy.inventory import hosts as inventory
 from deploy.roles.nginx import ports
+from deploy.site.app import App
 from deploy.verify.visitor import Visitor
 
 pytestmark = pytest.mark.role("nginx")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from testinfra.host import Host
 
-from deploy.app import App
 from deploy.facts import AppFacts
+from deploy.site.app import App
 
 pytestmark = [pytest.mark.role("app", "gunicorn")]
 

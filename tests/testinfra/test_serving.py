@@ -9,8 +9,8 @@ import time
 import pytest
 from testinfra.host import Host
 
-from deploy.app import App
 from deploy.facts import AppFacts
+from deploy.site.app import App
 from deploy.verify.visitor import Answer, Visitor
 
 pytestmark = pytest.mark.role("app", "nginx")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from testinfra.host import Host
 
-from deploy.app import App
+from deploy.site.app import App
 from deploy.verify.visitor import Visitor, first_name
 
 pytestmark = [pytest.mark.role("app", "nginx"), pytest.mark.site_with("tls")]

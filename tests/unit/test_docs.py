@@ -15,14 +15,14 @@ from invoke import Task
 from msgspec.structs import fields
 
 from deploy import errors
-from deploy.converge import declared
+from deploy.engine.converge import declared
 from deploy.errors import BarehostError
 from deploy.facts import Facts
-from deploy.inventory import Inventory
+from deploy.inventory.hosts import Inventory
 from deploy.resource import Resource
 from deploy.roles import roles_of
 from deploy.tasks import namespace
-from tests.unit import test_contract as contract
+from tests.unit.resources import test_contract as contract
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.errors import LookError
 from deploy.facts import PROBE, AppFacts, Facts, parse
-from tests.unit import local
+from tests.unit.fakes import local
 
 BARE = b"""os debian
 version 12

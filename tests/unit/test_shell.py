@@ -27,7 +27,7 @@ from deploy.shell import (
     sh,
     words,
 )
-from tests.unit import local
+from tests.unit.fakes import local
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
 

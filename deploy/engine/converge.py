@@ -1,0 +1,411 @@
+"""The loop for one host: evaluate roles, look, plan, apply, look again, until nothing differs. Knows no nginx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from types import GeneratorType
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deploy.engine.events import Diff, Emit, Failure, Looking, Note, Planned, Report
+from deploy.engine.look import Look, Room
+from deploy.engine.plan import Plan, diff
+from deploy.engine.reach import Outcome, Reach
+from deploy.errors import ApplyError, BarehostError, DriftError, InputError, LockedError, UnsettledError
+from deploy.facts import Facts
+from deploy.inventory.hosts import Host
+from deploy.resource import Change, Deferred, Phase, Resource, Upload
+from deploy.resources.path import File
+from deploy.roles import Role
+
+Said = tuple[Facts, Sequence[Resource]]
+"""What the roles say, and of a host with which facts."""
+
+SPARE = 32 << 20
+"""Bytes of disk that stay free whatever is sent: logs, sockets and the undo need some."""
+
+PASSES = 3
+"""How often a host is changed before what still differs is an error: an install brings facts, facts bring
+resources, and their first look may bring one more change. More passes than that do not settle."""
+
+
+class Wishes(Struct, frozen=True):
+    """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
+
+    about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;
+    None: whatever it leads to is carried out. sparing: where a look shows already all that other facts ask for, that
+    is not asked for again; the next run's first look is then another one than the last that was answered.
+    """
+
+    about: str
+    saved: Mapping[str, Any] | None = None
+    check: bool = False
+    diffs: bool = False
+    through: Phase = Phase.LEAVE
+    sparing: bool = False
+
+
+def converge(
+    host: Host,
+    roles: Sequence[Role],
+    reach: Reach,
+    wishes: Wishes,
+    emit: Emit,
+    known: Facts | None = None,
+    said: Said | None = None,
+) -> tuple[Report, Facts]:
+    """Bring one host to what its roles say; returns the report and the facts, for the next run's first look.
+
+    known: facts of the last run. Where they still hold, the first look is the only one a converged host costs.
+    said: what :func:`ahead` found for them; None: it is worked out now.
+    Whatever stops it is in the report, with what stands on the host then.
+    """
+    return _Run(host, roles, reach, wishes, emit, said).converge(known or Facts())
+
+
+def ahead(host: Host, roles: Sequence[Role], known: Facts | None) -> Said | None:
+    """What the roles say if the last run's facts still hold, for while the host is being connected to.
+
+    None where they cannot say: the run itself will tell why.
+    """
+    facts = known or Facts()
+    with suppress(BarehostError):
+        resources = declared(roles, host, facts)
+        for one in resources:
+            one.expected()  # renders and hashes, and keeps it
+        return facts, resources
+    return None
+
+
+def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
+    """Everything the roles say of this host, each thing once.
+
+    Equal declarations of one thing merge; two different ones are an InputError that names both lines.
+    """
+    found: dict[str, tuple[Resource, str]] = {}
+    for role in roles:
+        said = role(host, facts)
+        for resource in said:
+            where = _line(said)
+            known = found.setdefault(resource.id, (resource, where))
+            if known[0] != resource:
+                raise InputError(
+                    f"{host.name}: {resource.id} is declared twice and differently, at {known[1]} and at {where}; "
+                    "keep one of them"
+                )
+    return [resource for resource, _ in found.values()]
+
+
+def _seen(look: Look, asked: Sequence[Resource], again: Sequence[Resource]) -> bool:
+    """Whether a look at ``asked`` shows that all of ``again`` is as it should be, too."""
+    known = {one.id: one for one in asked}
+    alike = all(one.id in known and one.looks_like(known[one.id]) for one in again)
+    return alike and not diff("", asked, look.states)
+
+
+def _line(said: Iterator[Resource]) -> str:
+    """Where a role's generator stands now, following ``yield from`` to the innermost."""
+    where = "?"
+    while isinstance(said, GeneratorType) and said.gi_frame is not None:
+        code = said.gi_frame.f_code
+        where = f"{code.co_filename.rpartition('/')[2]}:{said.gi_frame.f_lineno}"
+        inner = said.gi_yieldfrom
+        said = inner if isinstance(inner, GeneratorType) else iter(())
+    return where
+
+
+@dataclass
+class _Run:
+    """One host's run; keeps what the report will say."""
+
+    host: Host
+    roles: Sequence[Role]
+    reach: Reach
+    wishes: Wishes
+    emit: Emit
+    said: Said | None = None
+
+    changed: list[str] = field(default_factory=list)
+    first: Plan | None = None
+    passes: int = 0
+    settled: bool = False
+    undone: str | None = None
+    """When the run began whose files were put back first; None: there was none."""
+
+    def converge(self, facts: Facts) -> tuple[Report, Facts]:
+        began = monotonic()
+        failure: Failure | None = None
+        try:
+            settled = False
+            while not settled:
+                look, resources = self._look(facts)
+                facts = look.facts
+                settled = self._settled(look, resources)
+        except Stopped as stopped:
+            failure = stopped.failure
+        except BarehostError as error:
+            failure = Failure(_named(self.host, error), error.exit_code)
+        return self._report(failure, monotonic() - began), facts
+
+    def _settled(self, look: Look, resources: Sequence[Resource]) -> bool:
+        """Show the plan and carry it out; True when there was nothing to do, or nothing is to be done."""
+        plan = self._plan(look, resources)
+        self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
+        if self.passes == 1 and self.wishes.saved is not None:
+            self._hold(plan)
+        if self.passes == 1:
+            for remark in plan.remarks:
+                self.emit(Note(self.host.name, remark))
+        self.first = self.first or plan
+        if self.wishes.check:
+            return True
+        if not (plan.changes or plan.unfinished):
+            if plan.deferred:
+                raise UnsettledError(f"{self.host.name}: {_waiting(plan.deferred[0])}")
+            told = self.passes == 1 or not (plan.remarks or plan.orphans)  # the report has the first plan
+            self.settled = told and self.wishes.through == Phase.LEAVE
+            return True
+        if look.busy is not None:
+            raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")
+        if plan.unfinished:
+            self._undo(plan, plan.unfinished)
+            return False
+        if self.passes - (self.undone is not None) > PASSES:
+            raise UnsettledError(f"{self.host.name}: {_unsettled(plan.changes[0])}")
+        self._make_sure_of_room(plan)
+        self._apply(plan, resources)
+        return False
+
+    def _make_sure_of_room(self, plan: Plan) -> None:
+        """One more question, where something large is sent or something is started beside what runs."""
+        through = [change for change in plan.changes if change.resource.when <= self.wishes.through]
+        beside = [script for change in through if (script := change.resource.beside(change))]
+        sent = sending(through)
+        if (beside or sent) and (problem := shortage(self.reach.room(beside), sent)):
+            raise ApplyError(f"{self.host.name}: {problem}")
+
+    def _undo(self, plan: Plan, unfinished: str) -> None:
+        """Have a run that was cut short taken back, and nothing else: what was seen is not what stands then."""
+        if self.undone is not None:
+            raise ApplyError(
+                f"{self.host.name}: the files of the run of {unfinished} cannot be put back; "
+                "/var/lib/barehost/undo on the host is the script that fails: run it there with sh -x"
+            )
+        self.undone = unfinished
+        self._apply(replace(plan, changes=()))
+
+    def _look(self, facts: Facts) -> tuple[Look, Sequence[Resource]]:
+        """A look, with the resources that the host's own facts ask for: one round trip when ``facts`` hold.
+
+        Where that is wished, also when they do not, but the host is already seen to be all that they ask for: that is
+        so after a switch.
+        """
+        self.passes += 1
+        self.emit(Looking(self.host.name, self.passes))
+        resources = self._declared(facts)
+        look = self.reach.look(resources)
+        while look.running is not None:
+            self.emit(
+                Note(self.host.name, f"following the run that is under way: {look.holder or look.running}")
+            )
+            self.reach.attach(look.running, self.emit)
+            look = self.reach.look(resources)
+        if look.facts != facts:
+            again = self._declared(look.facts)
+            enough = self.wishes.sparing and _seen(look, resources, again)
+            if again != resources and not enough:
+                return replace(self.reach.look(again), facts=look.facts), again
+        return look, resources
+
+    def _declared(self, facts: Facts) -> Sequence[Resource]:
+        """What the roles say of a host with these facts; asked again only when the facts are others."""
+        if self.said is None or self.said[0] != facts:
+            self.said = facts, declared(self.roles, self.host, facts)
+        return self.said[1]
+
+    def _plan(self, look: Look, resources: Sequence[Resource]) -> Plan:
+        resources = [one for one in resources if one.when <= self.wishes.through]
+        named = {app.name for app in self.host.apps}
+        orphans = sorted(app.name for app in look.facts.apps if app.name not in named)
+        return diff(self.host.name, resources, look.states, orphans=orphans, unfinished=look.unfinished)
+
+    def _hold(self, plan: Plan) -> None:
+        """The plan must be the one that was saved, change by change; else a DriftError names what is not."""
+        saved = (self.wishes.saved or {}).get(self.host.name)
+        if saved is None:
+            raise DriftError("not in the saved plan; make one that has it")
+        found = plan.as_json()
+        if found != saved:
+            before, now = ({one["id"]: one for one in side["changes"]} for side in (saved, found))
+            differs = sorted(id for id in before.keys() | now.keys() if before.get(id) != now.get(id))
+            raise DriftError(
+                "not as it was when the plan was saved"
+                f"{': ' + ', '.join(differs) if differs else ''}; nothing was changed: look at a new plan"
+            )
+
+    def _apply(self, plan: Plan, resources: Sequence[Resource] = ()) -> None:
+        """Carry out the plan; up to the packages only where packages change.
+
+        resources: what the host looks at right after it; none where what it will be asked is not known yet.
+
+        What an install brings along (a default site, a Python, a user) is seen by the next look and planned then.
+        """
+        packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
+        through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
+        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through, () if packages else resources)
+        if outcome.outcome != "done":
+            raise Stopped(_failure(self.host, plan, outcome))
+        self.changed += [
+            change.resource.id
+            for change in plan.changes
+            if change.resource.when <= through and change.resource.id not in self.changed
+        ]
+
+    def _diffs(self, plan: Plan) -> tuple[Diff, ...]:
+        """Old and new content of the files that differ, in one more round trip; none unless asked for."""
+        if not self.wishes.diffs:
+            return ()
+        files = [
+            (one, change.actual)
+            for change in plan.changes
+            if isinstance(one := change.resource, File) and "content" in change.keys and not one.secret
+        ]
+        there = [one.path for one, actual in files if actual is not None]
+        old = self.reach.fetch(there) if there else {}
+        return tuple(Diff(one.path, _text(old.get(one.path)), _text(one.content())) for one, _ in files)
+
+    def _report(self, failure: Failure | None, seconds: float) -> Report:
+        outcome = (
+            "failed"
+            if failure
+            else "planned"
+            if self.wishes.check
+            else "changed"
+            if self.changed
+            else "unchanged"
+        )
+        return Report(
+            host=self.host.name,
+            outcome=outcome,
+            changed=tuple(self.changed),
+            plan=self.first,
+            seconds=seconds,
+            passes=self.passes,
+            round_trips=self.reach.round_trips,
+            sent=self.reach.sent,
+            received=self.reach.received,
+            urls=tuple(app.url for app in self.host.apps if app.state == "present"),
+            failure=failure,
+            settled=self.settled,
+        )
+
+
+class Stopped(ApplyError):
+    """A step on the host failed; carries the whole failure for the report's block."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def _stands(plan: Plan, outcome: Outcome) -> str:
+    """What is true on the host after a failed apply."""
+    step = outcome.failed
+    if outcome.restored:
+        return (
+            "The files of this run were put back and their services reloaded; what served before serves on."
+        )
+    if step is not None and step.label.startswith("check: "):
+        return "The candidate was refused before any file took its place; what served before serves on."
+    if step is not None and step.label.startswith(("drain", "prune")):
+        return "The new release serves, proven through Nginx; only the tidying up after it failed."
+    switches = [change for change in plan.changes if change.resource.when == Phase.SWITCH]
+    if switches and all(change.actual is not None for change in switches):
+        return "Nothing was switched: the release before serves on."
+    return "Packages, accounts, folders, trees and venvs only go forward: what succeeded before stays."
+
+
+def _failure(host: Host, plan: Plan, outcome: Outcome) -> Failure:
+    step = outcome.failed
+    if outcome.outcome == "lost":
+        return Failure(
+            message=f"{host.name}: the apply was ended by the host before it was done (reboot, out of memory?)",
+            exit_code_of_run=ApplyError.exit_code,
+            output=outcome.output,
+            stands="Files that were not yet proven are put back by the next run.",
+            advice="Run the same command again; it undoes what was left unfinished and goes on.",
+        )
+    return Failure(
+        message=f"{host.name}: {step.label if step else 'preparing the files'} failed",
+        exit_code_of_run=ApplyError.exit_code,
+        resource=step.resource if step else None,
+        command=step.label if step else None,
+        script=step.script if step else None,
+        exit_code=outcome.exit_code,
+        output=outcome.output,
+        stands=_stands(plan, outcome),
+        advice="Mend the cause and run the same command again: it looks anew and does what is left.",
+    )
+
+
+def _named(host: Host, error: BarehostError) -> str:
+    """The error's sentence with the host in front, which a resource or a probe does not know."""
+    told = str(error)
+    return told if told.startswith(f"{host.name}:") else f"{host.name}: {told}"
+
+
+def sending(changes: Sequence[Change]) -> int:
+    """Bytes that the builds among these changes bring to the host, unpacked."""
+    return sum(
+        step.size
+        for change in changes
+        if change.resource.when == Phase.BUILD
+        for step in type(change.resource).steps([change])
+        if isinstance(step, Upload)
+    )
+
+
+def shortage(room: Room, sent: int) -> str | None:
+    """Why the host has no room, as a sentence; None when it has, or when it did not say.
+
+    Memory: a second instance of a site needs what the one that serves uses. Disk: what is sent, unpacked, with
+    as much again for copies, and :data:`SPARE` beside it.
+    """
+    if room.memory is not None and room.beside > room.memory:
+        return (
+            f"a new instance beside the old one needs about {room.beside >> 20} MiB of memory and "
+            f"{room.memory >> 20} MiB are available; nothing was changed: free some, or use fewer workers"
+        )
+    if sent and room.disk is not None and 2 * sent + SPARE > room.disk:
+        return (
+            f"the plan needs about {2 * sent + SPARE >> 20} MiB of disk below /srv and {room.disk >> 20} MiB are "
+            "free; nothing was changed: free some, or keep fewer releases"
+        )
+    return None
+
+
+def _waiting(deferred: Deferred) -> str:
+    return (
+        f"{deferred.what} waits for {deferred.after}, which nothing left to do will bring; "
+        "declare it in a role, or install it by hand"
+    )
+
+
+def _unsettled(change: Change) -> str:
+    keys = ", ".join(
+        f"{key} is {(change.actual or {}).get(key)!r} and should be {(change.expected or {}).get(key)!r}"
+        for key in change.keys
+    )
+    return (
+        f"{change.resource.id} still differs after {PASSES} passes ({keys}); "
+        "something on the host undoes the change, or two roles disagree"
+    )
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode(errors="replace")

@@ -1,0 +1,135 @@
+"""What happens during a run, as values: the engine makes them, report.py shows them. Pure data, all picklable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from deploy.engine.plan import Plan
+
+
+class Failure(Struct, frozen=True):
+    """Why a host's run failed, for one block on the screen.
+
+    message: the one sentence. resource: id of what was being changed, None when it was no resource's fault.
+    command: the label of the step. script: what ran. exit_code: its own. output: its last lines.
+    stands: what is true on the host now ("the old site serves; 3 files were restored").
+    advice: what to do next. exit_code_of_run: what the process will exit with (docs/exit-codes.md).
+    """
+
+    message: str
+    exit_code_of_run: int
+    resource: str | None = None
+    command: str | None = None
+    script: str | None = None
+    exit_code: int | None = None
+    output: tuple[str, ...] = ()
+    stands: str | None = None
+    advice: str | None = None
+
+
+class Report(Struct, frozen=True):
+    """How one host's run ended. Picklable.
+
+    outcome: ``unchanged``, ``changed``, ``planned`` (a plan only), ``failed``, ``skipped`` (never started); of a
+    release over a fleet also ``staged`` (not switched: another host failed) and ``reverted`` (switched, and back).
+    changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
+    seconds: wall clock, connect included. round_trips: requests that waited for an answer.
+    sent, received: payload bytes. urls: where the sites are served, as proven.
+    settled: the last look found nothing to do, and what a person should read of it is in ``plan``.
+    """
+
+    host: str
+    outcome: str
+    changed: tuple[str, ...] = ()
+    plan: Plan | None = None
+    seconds: float = 0.0
+    passes: int = 0
+    round_trips: int = 0
+    sent: int = 0
+    received: int = 0
+    urls: tuple[str, ...] = ()
+    failure: Failure | None = None
+    settled: bool = False
+
+
+class Event(Struct, frozen=True):
+    """Something that happened on ``host`` (its inventory name)."""
+
+    host: str
+
+
+class Connecting(Event, frozen=True):
+    """The connection is being opened."""
+
+
+class Looking(Event, frozen=True):
+    """The host is being looked at; number counts from 1."""
+
+    number: int
+
+
+class Planned(Event, frozen=True):
+    """A look was compared with what is expected. Shown for the first look; later ones add what was unknown."""
+
+    plan: Plan
+    number: int
+    diffs: tuple[Diff, ...] = ()
+
+
+class Diff(Struct, frozen=True):
+    """Old and new content of one file, for --diff; None: absent. Secret content never gets here."""
+
+    path: str
+    old: str | None
+    new: str | None
+
+
+class Sending(Event, frozen=True):
+    """Bytes on their way: done of total (before compression)."""
+
+    what: str
+    done: int
+    total: int
+
+
+class StepStarted(Event, frozen=True):
+    """A step began: number of count. script: what it runs, for -vv; None when it runs nothing of ours."""
+
+    label: str
+    number: int
+    count: int
+    script: str | None = None
+
+
+class StepOutput(Event, frozen=True):
+    """One line that the running step printed."""
+
+    line: str
+
+
+class StepFinished(Event, frozen=True):
+    """The step ended with this exit code."""
+
+    label: str
+    exit_code: int
+    seconds: float
+
+
+class Note(Event, frozen=True):
+    """Something a person should know; not a failure."""
+
+    text: str
+
+
+class Finished(Event, frozen=True):
+    """The host is done, well or not."""
+
+    report: Report = field(default_factory=lambda: Report("", "skipped"))
+
+
+Emit = Callable[[Event], None]
+"""Where events go. Called from the host's own thread; must be quick and thread-safe."""

@@ -1,0 +1,123 @@
+"""Reads the log of an apply as it grows: steps that begin and end, and what they print. Sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from time import monotonic
+
+from deploy.engine.apply import Numbered, Program
+from deploy.engine.events import Emit, Note, StepFinished, StepOutput, StepStarted
+from deploy.engine.reach import Outcome
+from deploy.errors import ApplyError, LockedError
+from deploy.shell import sh
+from deploy.transport import Reply
+from deploy.transport.session import each
+
+
+def until(
+    stream: Generator[bytes, None, Reply], mark: bytes, after: bytearray
+) -> Generator[bytes, None, Reply]:
+    """The stream's lines up to the one that is ``mark``; those that follow it go into ``after``."""
+    over = False
+    while True:
+        try:
+            line = next(stream)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        if over:
+            after += line
+        elif line == mark:
+            over = True
+        else:
+            yield line
+
+
+@dataclass
+class Follower:
+    """Reads an apply's log: events become steps, the rest is output of the step that runs."""
+
+    host: str
+    nonce: str | None
+    program: Program | None
+    emit: Emit
+    outcome: str = "lost"
+    switched: bool = False
+    restored: bool = False
+    failed: Numbered | None = None
+    exit_code: int | None = None
+    output: list[str] = field(default_factory=list)
+    began: float = 0.0
+    running: bool = False
+    blank: bool = False
+
+    def follow(self, stream: Generator[bytes, None, Reply]) -> Outcome:
+        """Read to the end. Raises LockedError when another apply holds the host, ApplyError when none began."""
+        reply = each(stream, self._line)
+        if self.outcome == "locked":
+            raise LockedError(
+                f"{self.host}: another run holds the host; wait for it, or follow it by running again"
+            )
+        if reply.rc != 0 and self.outcome == "lost":
+            told = reply.stderr.decode(errors="replace").strip() or f"exit code {reply.rc}"
+            raise ApplyError(f"{self.host}: the apply could not be started, so nothing was changed: {told}")
+        return Outcome(self.outcome, self.failed, self.exit_code, tuple(self.output), self.restored)
+
+    def _line(self, line: str) -> None:
+        if line.startswith("\x1e"):
+            self._event(line[1:].split(" "))
+            self.blank = False
+            return
+        if self.blank:
+            self._print("")
+        self.blank = line == ""
+        if not self.blank:
+            self._print(line)
+
+    def _event(self, words: list[str]) -> None:
+        nonce, kind, *rest = words
+        if self.nonce is not None and nonce != self.nonce:
+            raise ApplyError(
+                f"{self.host}: the run's log is not its own (wrong mark); look at it on the host"
+            )
+        if kind == "begin":
+            self._begin(int(rest[0]))
+        elif kind == "end":
+            self._end(int(rest[0]), int(rest[1]))
+        elif kind == "note":
+            self.emit(Note(self.host, " ".join(rest)))
+        elif kind == "restored":
+            self.restored = self.switched  # else it was an earlier run's, undone before this one began
+        elif kind == "switched":
+            self.switched = True
+        elif kind == "finished":
+            self.outcome = rest[0]
+        elif kind == "locked":
+            self.outcome = "locked"
+
+    def _step(self, number: int) -> Numbered:
+        if self.program is not None:
+            return self.program.steps[number]
+        return Numbered(f"step {number + 1} of the run that was under way", sh(":"), 0)
+
+    def _begin(self, number: int) -> None:
+        self.output.clear()
+        self.began, self.running = monotonic(), True
+        count = len(self.program.steps) if self.program is not None else number + 1
+        step = self._step(number)
+        self.emit(StepStarted(self.host, step.label, number + 1, count, step.script or None))
+
+    def _end(self, number: int, code: int) -> None:
+        step = self._step(number)
+        self.running = False
+        if code != 0:
+            self.failed, self.exit_code = step, code
+        self.emit(StepFinished(self.host, step.label, code, monotonic() - self.began))
+
+    def _print(self, line: str) -> None:
+        if self.failed is None or not self.output:
+            self.output.append(line)
+            del self.output[:-200]
+        if self.running:
+            self.emit(StepOutput(self.host, line))

@@ -1,0 +1,195 @@
+"""One look at a host: all probes and the facts as one script, and its answer taken apart. Pure: never connects."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from deploy import facts as about_host
+from deploy.engine.plan import Plan
+from deploy.errors import LookError
+from deploy.facts import Facts
+from deploy.resource import Resource, State, Unprobed
+from deploy.shell import Script, join, sh
+
+
+class Look(Struct, frozen=True):
+    """What a host answered.
+
+    unfinished: when the files transaction was opened that a killed run left behind (UTC), or None.
+    running: the folder of the apply that runs on the host right now, or None; holder: who started it.
+    busy: who holds the host for a longer run, since when; None when nobody does, or this session itself.
+    """
+
+    facts: Facts
+    states: Mapping[str, State | None]
+    unfinished: str | None = None
+    running: str | None = None
+    holder: str | None = None
+    busy: str | None = None
+
+
+_STATUS = Script(r"""
+taken() { [ -e "$1" ] && ! (flock -n 9) 9< "$1"; }
+if taken /run/barehost/lock; then
+  read -r run < /run/barehost/holder && printf 'running %s\n' "$run"
+  printf 'holder %s\n' "$(cat "$run/about" 2>/dev/null)"
+else
+  if [ ! -e "$SCRATCH/lock" ] && taken /run/barehost/run; then
+    printf 'busy %s\n' "$(cat /run/barehost/run.by)"
+  fi
+  for left in /var/lib/barehost/undo /var/lib/barehost/sweep; do
+    [ -e "$left" ] && printf 'unfinished %s\n' "$(date -u -r "$left" '+%Y-%m-%d %H:%M:%S')" && break
+  done
+fi
+:
+""")
+
+_ROOM = r"""
+while read -r key value unit; do
+  [ "$key" = MemAvailable: ] && printf 'memory %s\n' "$((value * 1024))" && break
+done < /proc/meminfo
+printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
+"""
+
+
+def script(resources: Sequence[Resource], nonce: str, only: Collection[str] | None = None) -> Script:
+    """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code.
+
+    only: families that are looked at, beside the host's status and facts; None: all. See :func:`merged`.
+
+    The sections run side by side, each into a file of its own in memory: most of a look is waiting for many
+    small programs, one after another. The last begin first: what a site runs takes longest to tell. What a failed
+    probe complained of follows its line.
+    """
+    sections = [("status", _STATUS), ("facts", about_host.PROBE)]
+    sections += [
+        (family, members[0].probe(members))
+        for family, members in _families(resources).items()
+        if only is None or family in only
+    ]
+    beside = [
+        sh(
+            '{ ( @{probe}\n) 2>"$SCRATCH/error-@{number}"; code=$?\n'
+            "printf '\\n\\036%s %s %s\\n' @{nonce} @{family} \"$code\"\n"
+            '[ "$code" -eq 0 ] || cat "$SCRATCH/error-@{number}"; } > "$SCRATCH/look-@{number}" &\n',
+            probe=probe,
+            number=number,
+            nonce=nonce,
+            family=family,
+        )
+        for number, (family, probe) in reversed(list(enumerate(sections)))
+    ]
+    files = join((sh('"$SCRATCH/look-@{number}"', number=number) for number in range(len(sections))), " ")
+    return join([*beside, sh("wait\ncat @{files}", files=files)])
+
+
+def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
+    """The states of all ``resources``. Raises LookError where a section is missing or its probe failed."""
+    sections: dict[str, bytes] = {}
+    for family, code, body, rest in _sections(output, nonce):
+        if code != "0":
+            told = rest.decode(errors="replace").strip() or "it printed nothing"
+            raise LookError(f"looking at {_NAMES.get(family, family)} failed with exit code {code}: {told}")
+        sections[family] = body
+    states: dict[str, State | None] = {}
+    for family, members in _families(resources).items():
+        if family not in sections:
+            raise LookError(f"the host's answer ends before {_NAMES.get(family, family)}; look again")
+        states |= members[0].parse(members, sections[family])
+    status = dict(
+        line.split(" ", 1)
+        for line in sections.get("status", b"").decode(errors="replace").splitlines()
+        if " " in line
+    )
+    if "facts" not in sections:
+        raise LookError("the host's answer is empty; look again")
+    return Look(
+        facts=about_host.parse(sections["facts"]),
+        states=states,
+        unfinished=status.get("unfinished"),
+        running=status.get("running"),
+        holder=status.get("holder"),
+        busy=status.get("busy"),
+    )
+
+
+def touched(plan: Plan) -> set[str] | None:
+    """The families that may look otherwise once the plan is carried out; None: any may."""
+    found: set[str] = set()
+    for change in plan.changes:
+        families = change.resource.touches(change)
+        if families is None:
+            return None
+        found |= families
+    return found
+
+
+def merged(before: bytes, then: bytes, nonce: str) -> bytes | None:
+    """One answer of an earlier one to the whole look and a later one to part of it, both with ``nonce``.
+
+    None where a probe failed, or an answer is not whole.
+    """
+    found: dict[str, bytes] = {}
+    for answer in (before, then):
+        for family, code, body, _ in _sections(answer, nonce):
+            if code != "0":
+                return None
+            found[family] = body
+    if "facts" not in found:
+        return None
+    return b"".join(
+        b"%b\n\x1e%b %b 0\n" % (body, nonce.encode(), family.encode()) for family, body in found.items()
+    )
+
+
+def _sections(output: bytes, nonce: str) -> Iterator[tuple[str, str, bytes, bytes]]:
+    """Each section's family, exit code and body, and what follows it: a failed one's complaint, or the next one's."""
+    mark = b"\n\x1e" + nonce.encode() + b" "
+    body, *rest = output.split(mark)
+    for part in rest:
+        line, _, following = part.partition(b"\n")
+        family, code = line.decode().rsplit(" ", 1)
+        yield family, code, body, following
+        body = following
+
+
+class Room(Struct, frozen=True):
+    """What a host has left, in bytes; None: it did not say.
+
+    memory: what new processes may use without pushing out others. disk: what is free below /srv.
+    beside: the memory of what goes on running beside what a plan starts.
+    """
+
+    memory: int | None = None
+    disk: int | None = None
+    beside: int = 0
+
+
+def room_script(beside: Sequence[Script]) -> Script:
+    """Asks for a host's :class:`Room`. beside: each prints the bytes that one service holds, or nothing.
+
+    Not part of a look: no look would be like the one before it, and few plans need to know.
+    """
+    asked = (sh("printf 'beside %s\\n' \"$( @{question}\n)\"", question=one) for one in beside)
+    return join([Script(_ROOM), *asked, Script(":")])
+
+
+def parse_room(output: bytes) -> Room:
+    """What the host answered to :func:`room_script`."""
+    told = [line.split(" ", 1) for line in output.decode(errors="replace").splitlines()]
+    numbers = [(pair[0], int(pair[1])) for pair in told if len(pair) == 2 and pair[1].isdigit()]
+    left = dict(numbers)
+    return Room(left.get("memory"), left.get("disk"), sum(value for key, value in numbers if key == "beside"))
+
+
+_NAMES = {"path": "paths", "unit": "systemd units", "package": "packages", "tree": "trees", "venv": "venvs"}
+
+
+def _families(resources: Sequence[Resource]) -> dict[str, list[Resource]]:
+    families: dict[str, list[Resource]] = {}
+    for one in resources:
+        if not isinstance(one, Unprobed):
+            families.setdefault(one.family, []).append(one)
+    return families

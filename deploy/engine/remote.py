@@ -1,0 +1,283 @@
+"""One host as the engine sees it: look, apply, follow, fetch, over one session of the transport."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+
+from deploy.engine import look
+from deploy.engine.answers import Opened, Question
+from deploy.engine.apply import Program, compile_plan
+from deploy.engine.events import Emit, Sending
+from deploy.engine.follow import Follower, until
+from deploy.engine.look import Look, Room
+from deploy.engine.plan import Plan
+from deploy.engine.reach import Outcome
+from deploy.files import reads
+from deploy.resource import Phase, Resource
+from deploy.shell import Script, join, sh
+from deploy.transport import Session
+from deploy.transport.session import LARGE
+
+LOOK_SECONDS = 120
+"""How long one look may take: a tree of 50,000 files takes under a second, a host that swaps much longer."""
+
+IDLE_SECONDS = 1200
+"""How long an apply may say nothing before it is given up; each step has a deadline of its own on the host."""
+
+
+@dataclass
+class Remote:
+    """A host over an open session; the caller closes that.
+
+    begun: what the session was asked before it came here; the first look takes its answer, if it would ask the same.
+    looked: the last look, to be compared with later ones, and what was answered with which mark; None: there was none.
+    """
+
+    session: Session
+    begun: Opened | None = None
+    looked: Question | None = None
+    answered: tuple[str, bytes] | None = None
+
+    @property
+    def round_trips(self) -> int:
+        return self.session.round_trips
+
+    @property
+    def sent(self) -> int:
+        return self.session.sent
+
+    @property
+    def received(self) -> int:
+        return self.session.received
+
+    def look(self, resources: Sequence[Resource]) -> Look:
+        """One round trip: facts and the state of all resources."""
+        begun, self.begun = self.begun, None
+        nonce = begun.mark if begun and begun.mark else secrets.token_hex(8)
+        script = look.script(resources, nonce)
+        if begun is not None and begun.script == script:
+            answer = begun.answer
+        else:
+            answer = self.session.run(script, timeout=LOOK_SECONDS, compress=len(script) > LARGE).stdout
+        self.looked, self.answered = Question.of(script, nonce, answer), (nonce, answer)
+        return look.parse(resources, nonce, answer)
+
+    def room(self, beside: Sequence[Script]) -> Room:
+        """What the host has left of memory and disk; see :func:`deploy.engine.look.room_script`."""
+        return look.parse_room(self.session.run(look.room_script(beside), timeout=LOOK_SECONDS).stdout)
+
+    def apply(
+        self,
+        plan: Plan,
+        about: str,
+        emit: Emit,
+        through: Phase = Phase.LEAVE,
+        then: Sequence[Resource] = (),
+    ) -> Outcome:
+        """Send the plan as one program, start it as a unit of its own, and follow it to its end.
+
+        then: what a look will ask for when all is done: the host looks at once, and its answer waits for that look.
+        Where that asks what the last look did, what the plan does not touch is as it was then.
+        """
+        nonce = secrets.token_hex(8)
+        program = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
+        self._send(plan.host, program, emit)
+        start = sh(
+            _START + _FOLLOW,
+            run=f"/var/lib/barehost/runs/{program.id}",
+            unit=f"barehost-{program.id}.service",
+            uploads=[one.name for one in program.uploads],
+            tidy=_TIDY,
+        )
+        asked = look.script(then, nonce) if then else None
+        if asked is None or len(asked) > LARGE:
+            return self._follow(plan.host, nonce, program, emit, start)
+        began, seen = monotonic(), bytearray()
+        before = None
+        if self.looked is not None and self.answered is not None and self.looked.asked(nonce) == asked:
+            before = self.answered[1].replace(self.answered[0].encode(), nonce.encode())
+        touched = look.touched(plan) if before is not None else None
+        then_look = sh(
+            _THEN_LOOK,
+            run=f"/var/lib/barehost/runs/{program.id}",
+            nonce=nonce,
+            seconds=LOOK_SECONDS,
+            look=str(asked if touched is None else look.script(then, nonce, touched)),
+        )
+        outcome = self._follow(plan.host, nonce, program, emit, join([start, then_look]), seen)
+        answer = bytes(seen)
+        if seen and before is not None and touched is not None:
+            answer = look.merged(before, answer, nonce) or b""
+        if answer:
+            self.begun = Opened(self.session, began, asked, nonce, answer)
+        return outcome
+
+    def _follow(
+        self,
+        host: str,
+        nonce: str | None,
+        program: Program | None,
+        emit: Emit,
+        script: Script,
+        seen: bytearray | None = None,
+    ) -> Outcome:
+        """Read a run's log to its end, and into ``seen`` what is printed after the run is over."""
+        stream = self.session.stream(script, timeout=None, idle=IDLE_SECONDS)
+        if seen is not None:
+            stream = until(stream, f"\x1e{nonce} over\n".encode(), seen)
+        return Follower(host, nonce, program, emit).follow(stream)
+
+    def attach(self, run: str, emit: Emit) -> Outcome:
+        """Follow an apply that is running already; its log is read from the start."""
+        script = sh(_ATTACH + _FOLLOW, run=run, unit=f"barehost-{run.rpartition('/')[2]}.service")
+        host = self.session.host.name
+        return self._follow(host, None, None, emit, script)
+
+    def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]:
+        """The content of files, for diffs; None for one that is not there or larger than 256 KiB."""
+        reply = self.session.run(
+            sh(
+                "for path in @{paths}; do\n"
+                '  if [ -f "$path" ] && size=$(stat -L -c %s -- "$path") && [ "$size" -le 262144 ]; then\n'
+                '    printf \'%s\\n\' "$size"; head -c "$size" -- "$path"\n'
+                "  else echo -1; fi\n"
+                "done",
+                paths=paths,
+            ),
+            timeout=LOOK_SECONDS,
+        )
+        found: dict[str, bytes | None] = {}
+        rest = reply.stdout
+        for path in paths:
+            line, _, rest = rest.partition(b"\n")
+            size = int(line)
+            found[path] = None if size < 0 else rest[:size]
+            rest = rest[max(size, 0) :]
+        return found
+
+    def lock(self, about: str) -> str | None:
+        """Hold the host for this session until it ends or :meth:`unlock`: None, or who holds it since when.
+
+        A holder that was not heard for a minute, while nothing of it runs on the host, loses it: its person's
+        machine is asleep or gone, and its session ends. :meth:`alive` is how a holder is heard.
+        """
+        reply = self.session.run(sh(_LOCK, about=about), timeout=LOOK_SECONDS)
+        if reply.rc == 0:
+            return None
+        return reply.stdout.decode(errors="replace").strip() or "another run holds the host"
+
+    def unlock(self) -> None:
+        """Give the host back; nothing happens where it is not held."""
+        self.session.run(sh(_UNLOCK), timeout=LOOK_SECONDS)
+
+    def alive(self) -> None:
+        """Let the host hear that the run which holds it goes on, though it has nothing to do here right now."""
+        self.session.run(sh(":"), timeout=LOOK_SECONDS)
+
+    def close(self) -> None:
+        """End the session, and with it whatever lock it holds."""
+        self.session.close()
+
+    def _send(self, host: str, program: Program, emit: Emit) -> None:
+        with reads.aside():  # what is read again for sending was read before, and is what it was
+            self._put(host, program, emit)
+
+    def _put(self, host: str, program: Program, emit: Emit) -> None:
+        self.session.put("bundle", program.bundle())
+        for upload in program.uploads:
+            self.session.put(
+                upload.name,
+                upload.pack(),
+                unpack=upload.unpack,
+                progress=_progress(host, upload.name, upload.size, emit),
+            )
+
+
+_START = r"""
+run=@{run}
+mkdir -p -m 700 /var/lib/barehost /var/lib/barehost/runs /var/lib/barehost/loaded "$run" "$run/upload" &&
+tar -xzf "$SESSION/bundle" -C "$run" || exit
+for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
+: > "$run/log"
+systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
+  /bin/sh "$run/program" || exit
+nice -n 19 sh -c @{tidy} >/dev/null 2>&1 &
+left=1000; until read -r pid 2>/dev/null < "$run/pid" || [ "$((left -= 1))" = 0 ]; do sleep 0.002; done
+"""
+"""Unpacks what was sent and starts it; what it tidies up meanwhile can wait."""
+
+_TIDY = r"""
+set -- /var/lib/barehost/runs/*
+while [ $# -gt 20 ]; do rm -rf "$1"; shift; done
+find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
+for past in /run/barehost/sessions/*; do
+  if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
+done
+for past in /var/lib/barehost/sessions/*; do
+  [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
+done
+"""
+"""Keeps the folders of the last twenty runs, and nothing that a run or a session brought that was killed: there are
+secrets among it."""
+
+_LOCK = r"""
+mkdir -p -m 700 /run/barehost && exec 8>>/run/barehost/run || exit
+silent() { # nothing came from the holder for a minute (and the longest look), and no apply of it runs
+  read -r loop scratch session < /run/barehost/run.of && flock -n /run/barehost/lock true || return
+  seconds=60 busy=$(cat "/proc/$loop/task/$loop/children" 2>/dev/null)
+  [ -z "$busy" ] || seconds=180
+  [ -z "$(find "$scratch" "$session" -newermt "$seconds seconds ago" -print -quit 2>/dev/null)" ]
+}
+if ! flock -w 0.5 8; then  # a look holds it for a moment, to see whether anybody does
+  silent || { cat /run/barehost/run.by; exit 75; }
+  kill -KILL "$loop" $busy; flock -w 10 8 || { cat /run/barehost/run.by; exit 75; }
+  rm -rf "$scratch" "$session"
+  printf '%s taken over %s: %s, and was silent\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" @{about} \
+    "$(cat /run/barehost/run.by)" >> /var/log/barehost.log
+fi
+echo "$LOOP $SCRATCH $SESSION" > /run/barehost/run.of
+printf '%s holds the host since %s' @{about} "$(date -u '+%Y-%m-%d %H:%M:%S UTC')" > /run/barehost/run.by
+tail -s 0.2 -f --pid="$LOOP" /dev/null </dev/null >/dev/null 2>&1 &
+echo "$!" > "$SCRATCH/lock"
+"""
+"""The lock is held by a process that lives as long as this session's, however that ends."""
+
+_UNLOCK = r"""
+[ -e "$SCRATCH/lock" ] || exit 0
+read -r holder < "$SCRATCH/lock" && kill "$holder" 2>/dev/null
+rm -f "$SCRATCH/lock"
+"""
+
+_ATTACH = r"""
+pid=$(systemctl show --value -p MainPID @{unit})
+"""
+
+_FOLLOW = r"""
+case $pid in ''|0) ;; *) tail -n +1 -s 0.003 -f --pid="$pid" @{run}/log & tail=$!; wait "$tail" ;; esac
+[ -n "${tail-}" ] || cat @{run}/log
+"""
+"""Prints the log as it grows, until the apply's own process, ``$pid``, has ended."""
+
+_THEN_LOOK = r"""
+outcome=; [ ! -e @{run}/outcome ] || read -r outcome < @{run}/outcome
+if [ "$outcome" = done ]; then
+  printf '\n\036%s over\n' @{nonce}
+  timeout -k 10 @{seconds} sh -c @{look}
+fi
+"""
+
+
+def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], None]:
+    def report(done: int) -> None:
+        emit(Sending(host, name, done, total))
+
+    return report
+
+
+def _run_id() -> str:
+    """Sortable by time, unique: two runs in one second differ."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

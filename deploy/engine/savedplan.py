@@ -1,0 +1,48 @@
+"""A plan as a file: what was shown today is done tomorrow, or nothing where something has changed since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from deploy.engine.events import Report
+from deploy.errors import InputError
+from deploy.inventory.hosts import Host
+
+FORMAT = 1
+"""Raised when a file of before could not be understood."""
+
+
+class SavedPlan(Struct, frozen=True):
+    """What the file holds: plans as JSON by host, and the ids of releases by site that they name."""
+
+    plans: Mapping[str, Any]
+    releases: Mapping[str, str]
+
+
+def write(file: Path, hosts: Sequence[Host], reports: Sequence[Report]) -> None:
+    """Save the plans of a check; a host that could not be looked at is left out."""
+    releases = {name: release.id for host in hosts for name, release in host.releases.items()}
+    plans = {report.host: report.plan.as_json() for report in reports if report.plan is not None}
+    text = json.dumps({"barehost plan": FORMAT, "releases": releases, "plans": plans}, indent=1)
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the plan cannot be written to {file}: {error.strerror}") from error
+
+
+def read(file: Path) -> SavedPlan:
+    """Raises InputError for a file that is not there or that plan --out did not write."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"the plan {file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{file} is no plan: {error}; write one with invoke plan --out") from error
+    if not isinstance(told, dict) or told.get("barehost plan") != FORMAT:
+        raise InputError(f"{file} is no plan of this version; write one with invoke plan --out")
+    return SavedPlan(told["plans"], told["releases"])

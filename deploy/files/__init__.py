@@ -1,0 +1,1 @@
+"""Trees of files on this machine: what is read, digests, archives. Contacts no host."""

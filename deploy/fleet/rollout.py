@@ -1,0 +1,362 @@
+"""A release over a fleet: staged everywhere, then switched in batches, taken back where it fails. Prints nothing."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event, Lock, Thread
+from time import monotonic, sleep
+
+from msgspec import structs
+
+from deploy.engine.converge import Wishes, converge
+from deploy.engine.events import Connecting, Emit, Failure, Finished, Note, Report
+from deploy.engine.reach import Reach
+from deploy.errors import BarehostError, HostError, InputError, LockedError
+from deploy.facts import Facts
+from deploy.fleet.run import WORKERS, migrating_only, recall, remember
+from deploy.inventory.hosts import Host
+from deploy.release.source import Migrating, migrating, remember_migrating
+from deploy.resource import Phase
+from deploy.roles import Role
+from deploy.shortcut.recent import Recent
+from deploy.site.app import App
+from deploy.site.release import Release
+
+PULSE = 15.0
+"""Seconds between signs of life to a host that waits for others; one that is silent for 60 may lose its lock."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a rollout goes.
+
+    about: the line for the hosts' own logs. batch: hosts switched at once, as a number or a percentage of those
+    that are left; None: all. max_fail: hosts that may fail, at whatever stage: each is left out and the others go
+    on. keep_going: when more than those fail, leave what was switched where it is. wait: seconds to wait for
+    another run's lock.
+    """
+
+    about: str
+    batch: str | None = None
+    max_fail: int = 0
+    keep_going: bool = False
+    wait: float = 0.0
+
+
+def rollout(
+    hosts: Sequence[Host],
+    roles: Callable[[Host], Sequence[Role]],
+    course: Course,
+    emit: Emit,
+    *,
+    state: Path,
+    connect: Callable[[Host], Reach],
+) -> list[Report]:
+    """Bring every host's ``releases`` to it, all or (as far as can be) none; one report each, in the order given.
+
+    Stage everywhere, migrate each site on one host, switch batch after batch, each proven before the next begins.
+    Up to ``max_fail`` hosts that fail are left out. More than that before the first switch: nothing is switched;
+    after it: those switched in this run go back, unless ``keep_going``.
+    """
+    batches(len(hosts), course.batch)  # what is wrong with it is said before any host is contacted
+    run = _Rollout([_Member(host) for host in hosts], roles, course, emit, state, connect)
+    try:
+        run.roll()
+    finally:
+        run.close()
+    return [member.report for member in run.members]
+
+
+def batches(count: int, batch: str | None) -> list[int]:
+    """Sizes of the batches that ``count`` hosts make: ``"2"`` is two at a time, ``"25%"`` a quarter, rounded up.
+
+    Raises InputError for anything else.
+    """
+    if batch is None:
+        return [count]
+    match = re.fullmatch(r"([1-9]\d*)(%?)", batch)
+    if match is None or (match[2] and int(match[1]) > 100):
+        raise InputError(f"--batch takes a number of hosts or a percentage, like 1 or 25%, not {batch!r}")
+    size = max(1, math.ceil(count * int(match[1]) / 100)) if match[2] else int(match[1])
+    return [min(size, count - begun) for begun in range(0, count, size)]
+
+
+@dataclass
+class _Member:
+    """One host in a rollout, and how far it is."""
+
+    host: Host
+    reach: Reach | None = None
+    before: Facts = field(default_factory=Facts)
+    facts: Facts = field(default_factory=Facts)
+    changed: tuple[str, ...] = ()
+    switched: bool = False
+    proven: bool = False
+    failure: Failure | None = None
+    reverted: bool = False
+    begun: bool = False
+    last: Report | None = None
+    began: float = field(default_factory=monotonic)
+    turn: Lock = field(default_factory=Lock)
+
+    @property
+    def report(self) -> Report:
+        """How it ended for this host."""
+        reach = self.reach
+        return Report(
+            self.host.name,
+            self._outcome,
+            changed=self.changed,
+            plan=self.last.plan if self.last else None,
+            seconds=monotonic() - self.began,
+            passes=self.last.passes if self.last else 0,
+            round_trips=reach.round_trips if reach else 0,
+            sent=reach.sent if reach else 0,
+            received=reach.received if reach else 0,
+            failure=self.failure,
+        )
+
+    @property
+    def _outcome(self) -> str:
+        if self.failure is not None:
+            return "failed"
+        if self.reverted:
+            return "reverted"
+        if self.last is None:
+            return "skipped"
+        if not self.proven:
+            return "staged"
+        return "changed" if self.changed else "unchanged"
+
+
+@dataclass
+class _Rollout:
+    members: list[_Member]
+    roles: Callable[[Host], Sequence[Role]]
+    course: Course
+    emit: Emit
+    state: Path
+    connect: Callable[[Host], Reach]
+
+    def __post_init__(self) -> None:
+        self.pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(self.members) or 1))
+        self.migrators: dict[str, str] = {}  # site → the host that runs its migrations
+        self.over = Event()
+        Thread(target=self._pulse, daemon=True).start()
+
+    def close(self) -> None:
+        """Every session ends, and with it the lock it holds."""
+        self.over.set()
+        for member in self.members:
+            if member.reach is not None:
+                member.reach.close()
+            self.emit(Finished(member.host.name, member.report))
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def left(self) -> list[_Member]:
+        """The hosts that have not failed, in the order given."""
+        return [member for member in self.members if member.failure is None]
+
+    def roll(self) -> None:
+        several = len(self.members) > 1  # one host alone needs no stages: its switch comes last anyway
+        if not self._all(self.members, self._connect) or not self._lock():
+            return
+        if several and not self._all(self.left, lambda one: self._converge(one, Phase.BUILD)):
+            return
+        if not self._appoint() or (several and not self._migrate()):
+            return
+        ready = self.left
+        for size in batches(len(ready), self.course.batch):
+            batch, ready = ready[:size], ready[size:]
+            if not self._all(batch, self._switch):
+                if several and not self.course.keep_going:
+                    self._each([one for one in self.members if one.begun], self._revert)
+                return
+
+    def _all(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> bool:
+        """Do it on all of them side by side; True when no more hosts have failed by now than may."""
+        before = self.left
+        self._each(members, act)
+        accepted = len(self.members) - len(self.left) <= self.course.max_fail
+        if accepted and self.left:
+            text = f"failed and is left out; the others go on (--max-fail {self.course.max_fail})"
+            for member in before:
+                if member.failure is not None:
+                    self.emit(Note(member.host.name, text))
+        return accepted
+
+    def _each(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> None:
+        def guarded(member: _Member) -> None:
+            try:
+                with member.turn:
+                    act(member)
+            except BarehostError as error:
+                member.failure = member.failure or Failure(str(error), error.exit_code)
+
+        list(self.pool.map(guarded, members))
+
+    def _appoint(self) -> bool:
+        """Choose the host that migrates each site: the first that is left and has it, once a release.
+
+        One that began to migrate this release in an earlier run goes on with it. Where that one has failed now,
+        nobody migrates if it was done; if not, only it knows how far it came: False, and nothing is switched.
+        """
+        for member in self.left:
+            for app in migrated_sites(member.host):
+                self.migrators.setdefault(app.name, member.host.name)
+        for member in self.members:
+            for app in migrated_sites(member.host):
+                earlier = migrating(app, member.host.releases[app.name], self.state)
+                if earlier is None or earlier.host != member.host.name:
+                    pass
+                elif member.failure is None:
+                    self.migrators[app.name] = earlier.host
+                elif earlier.done == app.migrate:
+                    self.migrators.pop(app.name, None)
+                elif app.name in self.migrators:
+                    stands = (
+                        f"It had begun to migrate {app.name} {member.host.releases[app.name].id}, and only it knows "
+                        "how far that came: nothing was switched on any host."
+                    )
+                    member.failure = structs.replace(member.failure, stands=stands)
+                    return False
+        return True
+
+    def _migrate(self) -> bool:
+        """Each site's migrations, on the host that was chosen; whoever fails here stops all, however many may."""
+        chosen = [one for one in self.left if one.host.name in self.migrators.values()]
+        self._each(chosen, lambda one: self._converge(one, Phase.MIGRATE))
+        return all(one.failure is None for one in chosen)
+
+    def _pulse(self) -> None:
+        """Hosts that wait for others hear from us; one that cannot be asked says so when its turn comes."""
+        while not self.over.wait(PULSE):
+            for member in self.left:
+                if member.reach is not None:  # each by itself: one that is dead must not silence the others
+                    Thread(target=self._hear, args=(member, member.reach), daemon=True).start()
+
+    def _hear(self, member: _Member, reached: Reach) -> None:
+        if member.turn.acquire(blocking=False):
+            with suppress(BarehostError):
+                reached.alive()
+            member.turn.release()
+
+    def _connect(self, member: _Member) -> None:
+        self.emit(Connecting(member.host.name))
+        member.reach = Recent(self.connect(member.host))
+        known = recall(self.state, member.host.name) or Facts()
+        served = all(known.app(name).release is not None for name in member.host.releases)
+        member.facts = known if served else Facts()  # what is remembered may be of before the first release
+
+    def _lock(self) -> bool:
+        """All locks or none: on a conflict every lock is given back, so that two runs cannot hold half each.
+
+        A host that another run holds is never left out, whatever may fail: the two would leave the fleet with
+        two releases.
+        """
+        end = monotonic() + self.course.wait
+        while held := self._try():
+            self._each(self.left, lambda one: reach(one).unlock())
+            if monotonic() >= end:
+                break
+            name, by = min(held.items())
+            self.emit(Note(name, f"waiting for {by}"))
+            sleep(min(random.uniform(1, 2), max(0.0, end - monotonic())))  # two that wait must not meet again
+        for member in self.left:
+            if holder := (held or {}).get(member.host.name):
+                member.failure = Failure(
+                    f"{member.host.name}: {holder}; wait for it with --wait SECONDS",
+                    LockedError.exit_code,
+                    stands="Nothing was changed on any host.",
+                )
+        return held == {}
+
+    def _try(self) -> dict[str, str] | None:
+        """Who holds which host: empty when all are ours now; None when too many cannot be asked."""
+        held: dict[str, str] = {}
+
+        def attempt(member: _Member) -> None:
+            if by := reach(member).lock(self.course.about):
+                held[member.host.name] = by
+
+        return held if self._all(self.left, attempt) else None
+
+    def _converge(self, member: _Member, through: Phase) -> None:
+        host = migrating_only(member.host, self.migrators)
+        migrates = migrated_sites(host) if through >= Phase.MIGRATE else []
+        self._remember(host, migrates, done=False)
+        wishes = Wishes(about=self.course.about, through=through, sparing=True)
+        first = member.last is None
+        report, facts = converge(host, self.roles(host), reach(member), wishes, self.emit, member.facts)
+        member.before = facts if first else member.before
+        member.last, member.facts = report, facts
+        member.changed += tuple(id for id in report.changed if id not in member.changed)
+        remember(self.state, host.name, facts)
+        if report.failure is not None:
+            member.failure = report.failure
+        else:
+            self._remember(host, migrates, done=True)
+
+    def _remember(self, host: Host, sites: Sequence[App], *, done: bool) -> None:
+        for app in sites:
+            known = migrating(app, host.releases[app.name], self.state)
+            wanted = Migrating(host.name, app.migrate if done else ())
+            if known is None or known.host != host.name or (done and known != wanted):
+                remember_migrating(app, host.releases[app.name], wanted, self.state)
+
+    def _switch(self, member: _Member) -> None:
+        member.begun = True
+        before = {app.name: app.activation for app in member.facts.apps}
+        try:
+            self._converge(member, Phase.LEAVE)
+        finally:
+            after = {app.name: app.activation for app in member.facts.apps}
+            member.switched = any(after.get(name) != number for name, number in before.items())
+        member.proven = member.failure is None
+
+    def _revert(self, member: _Member) -> None:
+        """Back to what served before this run, with the same proof; a site that had nothing before stays.
+
+        A host that failed has gone back by itself, unless its run was cut off: it is looked at all the same.
+        """
+        back = {
+            app.name: Release(app.release, None, ship=True, venv=app.venv, by=self.course.about)
+            for app in member.before.apps
+            if app.release is not None and app.venv is not None and app.name in member.host.releases
+        }
+        failure = member.failure
+        if failure is None:
+            self.emit(Note(member.host.name, "another host failed: going back to what served before"))
+        elif failure.exit_code_of_run == HostError.exit_code:
+            reach(member).close()
+            member.reach = self.connect(member.host)
+        releases: Mapping[str, Release] = {**member.host.releases, **back}
+        changed = member.changed
+        member.host = replace(member.host, releases=releases)
+        self._converge(member, Phase.LEAVE)
+        member.changed = changed
+        member.reverted = member.failure is None
+        member.failure = failure or member.failure
+
+
+def reach(member: _Member) -> Reach:
+    """The host, which is connected from the first step on."""
+    assert member.reach is not None
+    return member.reach
+
+
+def migrated_sites(host: Host) -> list[App]:
+    """The sites whose release in this run brings migrations: one that the host has already was migrated to before."""
+    return [
+        app
+        for app in host.apps
+        if app.migrate and app.name in host.releases and host.releases[app.name].folder is not None
+    ]

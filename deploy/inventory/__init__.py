@@ -1,0 +1,1 @@
+"""What the user wrote: hosts, groups, variables, in Ansible's layout. Contacts no host, prints nothing."""

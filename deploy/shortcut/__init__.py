@@ -1,0 +1,1 @@
+"""What is bought for milliseconds. The product works without this folder."""

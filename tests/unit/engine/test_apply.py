@@ -1,0 +1,428 @@
+"""A plan as a program, run for real by sh: staged, checked, switched, proven; put back; killed anywhere, recovered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from deploy.engine.apply import Program, compile_plan
+from deploy.engine.plan import Plan, diff
+from deploy.resource import Blob, Change, Check, Command, Phase, Put, Remove, Resource, Step, Symlink, Upload
+from deploy.resources.path import Directory, File, Link
+from deploy.resources.unit import Unit
+from deploy.shell import sh
+from tests.unit.fakes.fake import Thing
+from tests.unit.fakes.sandbox import NONCE, Sandbox, needs_root
+
+
+def program(*changes: Change, id: str = "one", through: Phase = Phase.LEAVE) -> Program:
+    plan = Plan("web1", changes)
+    return compile_plan(plan, id=id, nonce=NONCE, about="ada@desk provision", through=through)
+
+
+def create(resource: Resource) -> Change:
+    return Change(resource, None, resource.expected())
+
+
+def failing() -> Change:
+    """A unit that does not come up: what is proven after the files took their places."""
+    return create(Broken("broken", at=Phase.UNITS))
+
+
+class Broken(Thing):
+    """A Thing whose one step fails."""
+
+    @classmethod
+    def steps(cls, changes: object) -> Iterator[Step]:
+        yield Command("start it", sh("echo it will not start; exit 3"))
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path / "box")
+
+
+# What a program looks like
+
+
+def test_what_is_planned_after_a_phase_is_left_out():
+    early, late = Thing("early"), Thing("late", at=Phase.SWITCH)
+    labels = [one.label for one in program(create(early), create(late), through=Phase.FILES).steps]
+    assert labels == ["make thing:early"]
+
+
+def test_a_step_names_its_resource_where_there_is_one():
+    assert [one.resource for one in program(create(Thing("a"))).steps] == ["thing:a"]
+    assert [one.resource for one in program(create(Thing("a")), create(Thing("b"))).steps] == [None, None]
+
+
+def test_equal_contents_travel_once():
+    same = [create(File(f"/etc/{name}", "same")) for name in "abc"]
+    assert len(program(*same).blobs) == 1
+
+
+def test_a_check_runs_once_however_many_files_ask_for_it():
+    check = Check("nginx -t", sh("nginx -t -q"))
+    files = [create(File(f"/etc/{name}", name, check=check)) for name in "ab"]
+    assert [one.label for one in program(*files).steps] == ["check: nginx -t"]
+
+
+def test_a_unit_file_brings_a_daemon_reload_before_the_units():
+    unit = File("/etc/systemd/system/x.service", "[Service]")
+    steps = program(create(unit), failing()).steps
+    assert [one.label for one in steps] == ["systemctl daemon-reload", "start it"]
+
+
+@pytest.mark.parametrize("where", ["early", "late"])
+def test_a_file_outside_of_the_files_phase_is_a_mistake(where: str):
+    class Odd(Thing):
+        @classmethod
+        def steps(cls, changes: object) -> Iterator[Step]:
+            yield Remove("/etc/x")
+
+    with pytest.raises(TypeError, match="Remove belongs into the files phase"):
+        program(create(Odd("x", at=Phase.BUILD if where == "early" else Phase.LEAVE)))
+
+
+def test_a_command_in_the_files_phase_is_a_mistake():
+    with pytest.raises(TypeError, match="Command cannot be part of the files transaction"):
+        program(create(Thing("x", at=Phase.FILES)))
+
+
+def test_uploads_travel_beside_the_program():
+    class Sent(Thing):
+        @classmethod
+        def steps(cls, changes: object) -> Iterator[Step]:
+            yield Upload("tree", lambda: iter([b"x"]), 1, 1)
+
+    assert [one.name for one in program(create(Sent("x"))).uploads] == ["tree"]
+
+
+# What it does
+
+
+@needs_root
+class TestFiles:
+    """A transaction of everything a file can become: new, changed, gone; links too."""
+
+    OWNER = 65534
+
+    @pytest.fixture
+    def old(self, box: Sandbox) -> dict[str, object]:
+        target = box.target
+        (target / "changed").write_text("old")
+        os.chown(target / "changed", self.OWNER, self.OWNER)
+        (target / "changed").chmod(0o4710)
+        (target / "removed").write_text("was here")
+        (target / "removed").chmod(0o600)
+        (target / "link").symlink_to("old-target")
+        (target / "dangling").symlink_to("/nowhere")
+        (target / "was-file").write_text("a file")
+        return seen(target)
+
+    def changes(self, target: Path) -> list[Change]:
+        wanted: list[Resource] = [
+            File(f"{target}/changed", "new", mode=0o640),
+            File(f"{target}/created it's", "fresh"),
+            File(f"{target}/deep/er/file", "below"),
+            File(f"{target}/removed", state="absent"),
+            Link(f"{target}/link", "new-target"),
+            Link(f"{target}/dangling", state="absent"),
+            Link(f"{target}/was-file", "now-a-link"),
+        ]
+        there = {"type": "file"}
+        absent = [one for one in wanted if one.expected() is None]
+        return [Change(one, there if one in absent else None, one.expected()) for one in wanted]
+
+    @property
+    def new(self) -> dict[str, object]:
+        return {
+            "changed": ("new", 0, 0o640),
+            "created it's": ("fresh", 0, 0o644),
+            "deep/er/file": ("below", 0, 0o644),
+            "link": "-> new-target",
+            "was-file": "-> now-a-link",
+        }
+
+    def test_everything_takes_its_place(self, box: Sandbox, old: object):
+        code, events = box.run(program(*self.changes(box.target)))
+        assert (code, events) == (0, ["switched", "committed", "finished done"])
+        assert seen(box.target) == self.new
+        assert box.left == []
+        assert (box.box / "log").read_text().endswith("done ada@desk provision\n")
+
+    def test_a_second_time_does_no_harm(self, box: Sandbox, old: object):
+        box.run(program(*self.changes(box.target)))
+        assert box.run(program(*self.changes(box.target), id="two"))[0] == 0
+        assert seen(box.target) == self.new
+        assert box.left == []
+
+    def test_a_unit_that_fails_puts_everything_back(self, box: Sandbox, old: object):
+        one = program(*self.changes(box.target), failing())
+        code, events = box.run(one)
+        assert (code, events) == (1, ["switched", "begin 0", "end 0 3", "restored", "finished failed"])
+        assert "it will not start" in box.log_of(one)
+        assert seen(box.target) == old
+        assert box.left == []
+
+    def test_a_refused_candidate_leaves_everything_as_it_was(self, box: Sandbox, old: object):
+        first, *rest = self.changes(box.target)
+        assert isinstance(first.resource, File)
+        check = Check("no", sh("echo not like this; exit 9"))
+        refused = structs.replace(first, resource=replace(first.resource, check=check))
+        code, events = box.run(program(refused, *rest))
+        assert (code, events) == (1, ["begin 0", "end 0 9", "finished failed"])
+        assert seen(box.target) == old
+        assert box.left == []
+
+    def test_an_owner_that_does_not_exist_fails_before_anything_is_switched(self, box: Sandbox, old: object):
+        wrong = create(File(f"{box.target}/x", "x", owner="nobody-of-that-name"))
+        code, events = box.run(program(*self.changes(box.target), wrong))
+        assert (code, events) == (1, ["finished failed"])
+        assert seen(box.target) == old
+        assert box.left == []
+
+    @pytest.mark.parametrize("command", ["ln", "mv"])
+    def test_one_file_that_cannot_be_kept_or_renamed_takes_all_back_though_the_others_could(
+        self, box: Sandbox, old: object, command: str
+    ):
+        box.install(
+            command,
+            '#!/bin/sh\ncase "$*" in *-fPT*/changed" "*|*-fT*/changed)\n'
+            '  [ -e "$BOX/once" ] || { : > "$BOX/once"; echo no; exit 1; } ;;\nesac\n'
+            f'exec /usr/bin/{command} "$@"\n',
+        )
+        one = program(*self.changes(box.target))
+        code, events = box.run(one)
+        assert (code, events[-1]) == (1, "finished failed")
+        assert "switched" not in events
+        assert (box.box / "once").exists()
+        assert seen(box.target) == old
+        assert box.left == []
+
+    def test_killed_at_every_command_it_is_all_old_or_all_new(self, box: Sandbox, old: dict[str, object]):
+        box.count_commands()
+        box.run(program(*self.changes(box.target)))
+        assert seen(box.target) == self.new
+        last, outcomes = box.counted, []
+        for point in range(1, last + 1):
+            self.reset(box, old)
+            killed = program(*self.changes(box.target), id=f"kill-{point}")
+            assert box.run(killed, kill_at=point)[0] == -9
+            box.run(program(id=f"recover-{point}"))
+            outcomes.append(seen(box.target))
+            assert outcomes[-1] in (old, self.new), f"a mix after a kill at command {point} of {last}"
+            assert box.left == [], f"left after a kill at command {point}"
+        assert outcomes[0] == old
+        assert outcomes[-1] == self.new
+        turned = outcomes.index(self.new)
+        assert all(one == self.new for one in outcomes[turned:]), "once committed it stays"
+
+    def test_a_recovery_killed_at_every_command_is_repeated(self, box: Sandbox, old: dict[str, object]):
+        box.count_commands()
+        one = program(*self.changes(box.target))
+        box.run(one)
+        opened = next(point for point in range(box.counted, 0, -1) if self.is_open(box, old, one, point))
+        some = opened - 3  # some are renamed, some are not yet
+        self.is_open(box, old, one, some)
+        box.run(program(id="whole"))
+        for number in range(1, box.counted + 1):
+            assert self.is_open(box, old, one, some)
+            box.run(program(id=f"cut-{number}"), kill_at=number)
+            box.run(program(id=f"again-{number}"))
+            assert seen(box.target) == old, f"recovery cut at command {number}"
+            assert box.left == []
+
+    def is_open(self, box: Sandbox, old: dict[str, object], one: Program, point: int) -> bool:
+        """From the old files again: run until ``point``; whether that left an open transaction."""
+        shutil.rmtree(box.box / "lib" / "runs" / one.id)
+        for name in ("undo", "sweep"):
+            (box.box / "lib" / name).unlink(missing_ok=True)
+        self.reset(box, old)
+        box.run(one, kill_at=point)
+        return (box.box / "lib" / "undo").exists()
+
+    def test_an_undo_that_cannot_be_done_is_kept_with_the_old_files(
+        self, box: Sandbox, old: dict[str, object]
+    ):
+        one = program(*self.changes(box.target), failing())
+        box.install("mv", '#!/bin/sh\n[ ! -e "$BOX/stuck" ] || exit 1\nexec /usr/bin/mv "$@"\n')
+        box.install("sleep", '#!/bin/sh\n: > "$BOX/stuck"\n')
+        stuck = replace(one, steps=(structs.replace(one.steps[0], script=sh("sleep 0; exit 3")),))
+        code, events = box.run(stuck)
+        assert (code, events[-1]) == (1, "finished failed")
+        assert "restored" not in events
+        assert (box.box / "lib" / "undo").exists()
+        (box.box / "stuck").unlink()
+        assert "restored" in box.run(program(id="later"))[1]
+        assert seen(box.target) == old
+        assert box.left == []
+
+    def test_a_service_that_does_not_reload_does_not_hold_up_the_undo(
+        self, box: Sandbox, old: dict[str, object]
+    ):
+        changes = self.changes(box.target)
+        watching = Unit("x.service", reload_on=(File(f"{box.target}/changed", "new", mode=0o640),))
+        (box.box / "systemctl-fails").touch()
+        code, events = box.run(program(*changes, create(watching)))
+        assert code == 1
+        assert "restored" in events
+        assert "try-reload-or-restart -- x.service" in (box.box / "systemctl").read_text()
+        assert seen(box.target) == old
+        assert box.left == []
+
+    def reset(self, box: Sandbox, old: dict[str, object]) -> None:
+        """The target as it was before the first run."""
+        for path in sorted(box.target.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        for name, what in old.items():
+            path = box.target / name
+            if isinstance(what, str):
+                path.symlink_to(what.removeprefix("-> "))
+            else:
+                text, owner, mode = what  # type: ignore[misc]
+                path.write_text(text)
+                os.chown(path, owner, owner)
+                path.chmod(mode)
+
+
+def seen(folder: Path) -> dict[str, object]:
+    """Every file and link below: content, owner and mode, or target. Folders an apply made don't count."""
+    found: dict[str, object] = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        elif path.is_file():
+            about = path.stat()
+            found[name] = (path.read_text(), about.st_uid, about.st_mode & 0o7777)
+    return found
+
+
+@needs_root
+def test_a_check_sees_the_whole_candidate_etc_and_nobody_else_does(box: Sandbox):
+    etc = box.box / "etc"
+    (etc / "old").mkdir(parents=True)
+    (etc / "old" / "gone").touch()
+    for name in ("passwd", "group"):
+        (etc / name).write_bytes(Path("/etc", name).read_bytes())
+    look = sh(
+        "[ -e /etc/passwd ] && [ ! -e /etc/old/gone ] && grep -qx new /etc/fresh/new && [ -L /etc/link ]"
+    )
+    code, events = box.run(
+        program(
+            create(File("/etc/fresh/new", "new\n", check=Check("look", look))),
+            create(Link("/etc/link", "passwd")),
+            Change(File("/etc/old/gone", state="absent"), {"type": "file"}, None),
+            create(File("/etc/more", "", check=Check("stop here", sh("exit 8")))),
+        )
+    )
+    assert (code, events) == (1, ["begin 0", "end 0 0", "begin 1", "end 1 8", "finished failed"])
+    assert {str(path.relative_to(etc)) for path in etc.rglob("*") if not path.is_dir()} == {
+        "passwd",
+        "group",
+        "old/gone",
+    }
+
+
+@needs_root
+def test_a_step_runs_as_it_was_promised_and_its_failure_ends_the_run(box: Sandbox):
+    class Asking(Thing):
+        @classmethod
+        def steps(cls, changes: object) -> Iterator[Step]:
+            yield Command(
+                "ask",
+                sh(
+                    'echo "$(id -u) $(pwd) $(umask) $LC_ALL $HOME $DEBIAN_FRONTEND"\n'
+                    '[ -d "$UPLOAD" ] && [ -d "$RUN" ] && ! read -r line && [ ! -e /proc/self/fd/9 ]'
+                ),
+            )
+            yield Command("fail", sh("exit 4"))
+            yield Command("never", sh("echo never"))
+
+    one = program(create(Asking("x")))
+    code, events = box.run(one)
+    assert (code, events) == (1, ["begin 0", "end 0 0", "begin 1", "end 1 4", "finished failed"])
+    assert "0 / 0022 C /root noninteractive" in box.log_of(one)
+
+
+@needs_root
+def test_a_step_that_takes_too_long_is_ended(box: Sandbox):
+    one = program(create(Thing("x")))
+    slow = replace(one, text=type(one.text)(one.text.replace("step 0 600", "step 0 1")))
+    slow = replace(slow, steps=(structs.replace(one.steps[0], script=sh("sleep 30"), timeout=1),))
+    assert box.run(slow) == (1, ["begin 0", "end 0 124", "finished failed"])
+
+
+@needs_root
+def test_a_host_that_another_run_holds_is_left_alone(box: Sandbox):
+    import fcntl
+
+    with (box.box / "run" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert box.run(program(create(Thing("x")))) == (75, ["locked"])
+    assert box.run(program(create(Thing("x")), id="two"))[0] == 0
+
+
+@needs_root
+def test_what_a_run_was_sent_does_not_stay(box: Sandbox):
+    one = program(create(File(f"{box.target}/x", "secret words")))
+    box.run(one)
+    folder = box.box / "lib" / "runs" / one.id
+    assert {path.name for path in folder.iterdir()}.isdisjoint({"blobs", "upload", "steps", "candidate"})
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"secret words" in path.read_bytes()]
+
+
+@needs_root
+def test_hostile_paths_and_targets_stay_what_they_are(box: Sandbox):
+    names = ["-rf", "a b", "quo'te", "$(touch pwned)", "new\nline", "back\\slash", "*", "`id`", "ünïcode"]
+    files = [create(File(f"{box.target}/{name}", name)) for name in names]
+    links = [create(Link(f"{box.target}/to {name}", name)) for name in names]
+    assert box.run(program(*files, *links))[0] == 0
+    assert {path.name: path.read_text() for path in box.target.iterdir() if not path.is_symlink()} == {
+        name: name for name in names
+    }
+    assert {str(path.readlink()) for path in box.target.iterdir() if path.is_symlink()} == set(names)
+    for name in names:
+        (box.target / name).write_text("edited")
+    changed = [structs.replace(one, actual={"type": "file"}) for one in [*files, *links]]
+    assert box.run(program(*changed, failing(), id="two"))[0] == 1
+    assert {path.read_text() for path in box.target.iterdir() if not path.is_symlink()} == {"edited"}
+
+
+def test_a_directory_in_the_place_of_a_file_is_refused_while_planning():
+    file = File("/etc/x", "")
+    plan = diff("web1", [file], {file.id: {"type": "directory"}})
+    from deploy.errors import InputError
+
+    with pytest.raises(InputError, match="/etc/x is a directory on the host where a file or link should be"):
+        compile_plan(plan, id="x", nonce=NONCE, about="x")
+
+
+def test_a_blob_can_come_from_a_file(tmp_path: Path, box: Sandbox):
+    (tmp_path / "big").write_bytes(b"from a file")
+    blob = replace(Blob.of(b"from a file"), data=None, source=tmp_path / "big")
+
+    class Sourced(Thing):
+        @classmethod
+        def steps(cls, changes: object) -> Iterator[Step]:
+            yield Put(f"{box.target}/x", blob, "root", "root", 0o644)
+            yield Symlink(f"{box.target}/y", "x")
+
+    one = program(create(Sourced("x", at=Phase.FILES)))
+    assert (box.unpack(one) / "blobs" / blob.sha256).read_bytes() == b"from a file"
+
+
+def test_a_folder_is_made_before_the_files():
+    plan = diff(
+        "web1",
+        [File("/etc/x/y", "1"), Directory("/etc/x")],
+        {"path:/etc/x/y": None, "path:/etc/x": None},
+    )
+    assert [change.resource.id for change in plan.changes] == ["path:/etc/x", "path:/etc/x/y"]

@@ -1,0 +1,382 @@
+"""The loop of one host, whole, over a host in a dictionary: what is asked of it, and what the report says."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from deploy.engine.converge import PASSES, Wishes, ahead, converge, declared
+from deploy.engine.events import Event, Failure, Note, Planned, Report
+from deploy.errors import ApplyError, InputError, LookError, UnsettledError
+from deploy.facts import AppFacts, Facts
+from deploy.inventory.hosts import Host
+from deploy.resource import Deferred, Phase, Resource
+from deploy.resources.path import File
+from deploy.roles import Role
+from deploy.shell import Secret
+from deploy.site.app import App
+from tests.unit.fakes.fake import BARE, FakeHost, Thing
+
+HOST = Host("web1")
+
+
+def says(*resources: Resource) -> Role:
+    """A role that yields these, whatever the facts."""
+
+    def role(host: Host, facts: Facts) -> Iterator[Resource]:
+        yield from resources
+
+    return role
+
+
+def python_first(host: Host, facts: Facts) -> Iterator[Resource]:
+    """What needs Python waits for it."""
+    yield Thing("python", at=Phase.PACKAGES)
+    if facts.python is None:
+        yield Deferred(what="the venv", after="package:python3")
+        return
+    yield Thing("venv", value=f"for {facts.python}")
+
+
+def installs_python(facts: Facts) -> Facts:
+    return structs.replace(facts, python="3.11.2")
+
+
+class Run:
+    """One run of the loop, and everything it told."""
+
+    def __init__(self, host: FakeHost, *roles: Role, known: Facts | None = BARE, **wishes: Any) -> None:
+        self.events: list[Event] = []
+        host.calls.clear()
+        self.report, self.facts = converge(
+            HOST, roles, host, Wishes("ada@desk provision", **wishes), self.events.append, known
+        )
+
+    def told(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self.events if type(event) is kind]
+
+    @property
+    def failure(self) -> Failure:
+        assert self.report.failure is not None
+        return self.report.failure
+
+
+def test_a_second_run_only_looks():
+    host, role = FakeHost(), says(Thing("a"), Thing("b"))
+    assert Run(host, role).report.outcome == "changed"
+    again = Run(host, role)
+    assert host.calls == ["look"]
+    assert (again.report.outcome, again.report.changed, again.report.passes) == ("unchanged", (), 1)
+
+
+def test_the_first_run_applies_and_looks_again():
+    run = Run(host := FakeHost(), says(Thing("a")))
+    assert host.calls == ["look", "apply a", "look"]
+    assert run.report.changed == ("thing:a",)
+    assert run.report.passes == 2
+    assert host.abouts == ["ada@desk provision"]
+
+
+def test_drift_behind_its_back_is_seen_and_repaired():
+    host, role = FakeHost(), says(Thing("a"), Thing("b"))
+    Run(host, role)
+    host.states["thing:b"] = {"value": "edited"}
+    assert Run(host, role).report.changed == ("thing:b",)
+    assert host.states["thing:b"] == {"value": "new"}
+
+
+def test_what_should_not_be_there_goes():
+    host = FakeHost({"thing:old": {"value": "x"}})
+    assert Run(host, says(Thing("old", wanted=False))).report.changed == ("thing:old",)
+    assert host.states == {}
+
+
+def test_packages_are_applied_alone_and_the_rest_is_planned_anew():
+    role = says(Thing("file", at=Phase.FILES), Thing("nginx", at=Phase.PACKAGES))
+    run = Run(host := FakeHost(), role)
+    assert host.calls == ["look", "apply nginx", "look", "apply file", "look"]
+    assert run.report.changed == ("thing:nginx", "thing:file")
+
+
+def test_what_an_install_brings_is_used_in_the_next_pass():
+    host = FakeHost(brings={"thing:python": installs_python})
+    run = Run(host, python_first)
+    assert host.calls[:2] == ["look", "apply python"]
+    assert run.report.changed == ("thing:python", "thing:venv")
+    assert host.states["thing:venv"] == {"value": "for 3.11.2"}
+    assert [one.what for one in run.told(Planned)[0].plan.deferred] == ["the venv"]
+    assert run.facts.python == "3.11.2"
+
+
+def test_known_facts_that_still_hold_cost_one_look():
+    host = FakeHost(brings={"thing:python": installs_python})
+    first = Run(host, python_first)
+    Run(host, python_first, known=first.facts)
+    assert host.calls == ["look"]
+
+
+def test_unknown_facts_that_change_what_roles_say_cost_two_looks():
+    host = FakeHost(brings={"thing:python": installs_python})
+    Run(host, python_first)
+    again = Run(host, python_first, known=None)
+    assert host.calls == ["look", "look"]
+    assert again.report.outcome == "unchanged"
+
+
+def test_facts_that_changed_without_changing_what_roles_say_cost_one_look():
+    host = FakeHost({"thing:a": {"value": "new"}}, facts=structs.replace(BARE, memory=4096))
+    run = Run(host, says(Thing("a")))
+    assert host.calls == ["look"]
+    assert run.facts.memory == 4096
+
+
+class Copied(Thing):
+    """A Thing that could be copied from another release while it is not there."""
+
+    def looks_like(self, other: Resource) -> bool:
+        return isinstance(other, Copied) and other.name == self.name
+
+
+def switches(host: Host, facts: Facts) -> Iterator[Resource]:
+    """What runs decides what the code could be copied from."""
+    yield Copied("code", at=Phase.BUILD if facts.memory else Phase.FILES)
+    yield Thing("switch", at=Phase.SWITCH)
+
+
+def test_a_look_that_shows_all_that_other_facts_ask_for_is_enough():
+    host = FakeHost(
+        brings={"thing:switch": lambda facts: structs.replace(facts, memory=64)},
+        facts=structs.replace(BARE, memory=0),
+    )
+    run = Run(host, switches, known=host.facts, sparing=True)
+    assert host.calls == ["look", "apply code switch", "look"]
+    assert run.report.outcome == "changed"
+    assert run.facts.memory == 64
+
+
+def test_what_is_missing_is_looked_at_as_the_new_facts_ask():
+    host = FakeHost({"thing:switch": {"value": "new"}}, facts=structs.replace(BARE, memory=64))
+    Run(host, switches, known=structs.replace(BARE, memory=0), sparing=True)
+    assert host.calls == ["look", "look", "apply code", "look"]
+
+
+def test_what_is_remembered_is_the_look_that_the_next_run_will_ask_for():
+    host = FakeHost(
+        brings={"thing:switch": lambda facts: structs.replace(facts, memory=64)},
+        facts=structs.replace(BARE, memory=0),
+    )
+    Run(host, switches, known=host.facts)
+    assert host.calls == ["look", "apply code switch", "look", "look"]
+
+
+def test_roles_are_asked_ahead_and_not_again_while_the_facts_hold():
+    asked = []
+
+    def role(host: Host, facts: Facts) -> Iterator[Resource]:
+        asked.append(facts)
+        yield Thing("a")
+
+    said = ahead(HOST, [role], BARE)
+    report, _ = converge(HOST, [role], FakeHost(), Wishes("x"), lambda event: None, BARE, said)
+    assert report.outcome == "changed"
+    assert asked == [BARE]
+
+
+def test_a_role_that_fails_ahead_is_told_by_the_run():
+    def role(host: Host, facts: Facts) -> Iterator[Resource]:
+        raise InputError("no such port")
+        yield Thing("a")
+
+    said = ahead(HOST, [role], None)
+    assert said is None
+    report, _ = converge(HOST, [role], FakeHost(), Wishes("x"), lambda event: None, None, said)
+    assert report.failure is not None
+    assert report.failure.message == "web1: no such port"
+
+
+def test_what_does_not_settle_is_an_error_that_names_it_and_both_states():
+    host = FakeHost({"thing:a": {"value": "old"}}, stubborn=frozenset({"thing:a"}))
+    run = Run(host, says(Thing("a")))
+    assert [call for call in host.calls if call != "look"] == ["apply a"] * PASSES
+    assert run.failure.exit_code_of_run == UnsettledError.exit_code
+    assert run.failure.message.startswith("web1: thing:a still differs after 3 passes")
+    assert "value is 'old' and should be 'new'" in run.failure.message
+
+
+def test_what_waits_for_something_that_never_comes_is_an_error():
+    run = Run(FakeHost({"thing:python": {"value": "new"}}), python_first)
+    assert run.failure.exit_code_of_run == UnsettledError.exit_code
+    assert "the venv waits for package:python3" in run.failure.message
+
+
+def test_different_declarations_of_one_thing_name_both_lines():
+    def twice(host: Host, facts: Facts) -> Iterator[Resource]:
+        yield Thing("a", "one")
+        yield from inner()
+
+    def inner() -> Iterator[Resource]:
+        yield Thing("a", "two")
+
+    with pytest.raises(InputError) as caught:
+        declared([twice], HOST, BARE)
+    first = twice.__code__.co_firstlineno + 1
+    second = inner.__code__.co_firstlineno + 1
+    assert re.search(
+        rf"thing:a is declared twice .* test_converge.py:{first} and at test_converge.py:{second};",
+        str(caught.value),
+    )
+
+
+def test_equal_declarations_of_one_thing_merge():
+    assert declared([says(Thing("a")), says(Thing("a"), Thing("b"))], HOST, BARE) == [Thing("a"), Thing("b")]
+
+
+def test_a_role_that_is_wrong_is_in_the_report_and_nothing_is_contacted():
+    run = Run(host := FakeHost(), says(Thing("a", "one"), Thing("a", "two")))
+    assert host.calls == []
+    assert run.failure.exit_code_of_run == InputError.exit_code
+
+
+def test_a_check_plans_and_never_applies():
+    run = Run(host := FakeHost(), says(Thing("a"), Thing("p", at=Phase.PACKAGES)), check=True)
+    assert host.calls == ["look"]
+    assert host.states == {}
+    assert run.report.outcome == "planned"
+    assert run.report.plan is not None
+    assert [change.resource.id for change in run.report.plan.changes] == ["thing:p", "thing:a"]
+
+
+def test_a_run_can_end_at_a_phase_and_leaves_the_rest_as_it_is():
+    host = FakeHost()
+    role = says(Thing("tree", at=Phase.BUILD), Thing("switch", at=Phase.SWITCH))
+    run = Run(host, role, through=Phase.BUILD)
+    assert run.report.changed == ("thing:tree",)
+    assert list(host.states) == ["thing:tree"]
+    assert run.report.failure is None
+
+
+def test_diffs_are_fetched_only_when_asked_for():
+    page = File("/etc/page", "new\n")
+    host = FakeHost({"path:/etc/page": {"type": "file", "content": "x"}}, files={"/etc/page": b"old\n"})
+    Run(host, says(page), check=True)
+    assert host.calls == ["look"]
+    run = Run(host, says(page, File("/etc/fresh", "1\n")), check=True, diffs=True)
+    assert host.calls == ["look", "fetch /etc/page"]
+    (planned,) = run.told(Planned)
+    assert [(one.path, one.old, one.new) for one in planned.diffs] == [
+        ("/etc/page", "old\n", "new\n"),
+        ("/etc/fresh", None, "1\n"),
+    ]
+
+
+def test_a_secret_file_is_neither_shown_nor_fetched():
+    hidden = File("/etc/key", "hunter2", secret=True)
+    host = FakeHost({"path:/etc/key": {"type": "file", "content": "x"}}, files={"/etc/key": b"hunter1"})
+    run = Run(host, says(hidden), check=True, diffs=True)
+    assert run.told(Planned)[0].diffs == ()
+    assert host.calls == ["look"]
+    assert "hunter" not in repr(run.events) + repr(run.report)
+
+
+def test_a_failed_step_is_reported_with_what_changed_before_it():
+    host = FakeHost(breaks_at="thing:b")
+    run = Run(host, says(Thing("a"), Thing("b"), Thing("c")))
+    assert host.calls == ["look", "apply a b c"]
+    assert run.report.outcome == "failed"
+    assert (run.failure.resource, run.failure.command) == ("thing:b", "make thing:b")
+    assert (run.failure.exit_code, run.failure.output) == (7, ("no space left",))
+    assert run.failure.exit_code_of_run == ApplyError.exit_code
+    assert "only go forward" in (run.failure.stands or "")
+    assert "thing:c" not in host.states
+
+
+def test_what_was_changed_in_an_earlier_pass_is_in_the_report_of_a_failure():
+    role = says(Thing("nginx", at=Phase.PACKAGES), Thing("tree"))
+    run = Run(FakeHost(breaks_at="thing:tree"), role)
+    assert run.report.changed == ("thing:nginx",)
+
+
+@pytest.mark.parametrize("breaks", ["file", "unit"])
+def test_files_are_put_back_when_they_or_their_units_fail(breaks: str):
+    host = FakeHost({"thing:file": {"value": "old"}}, breaks_at=f"thing:{breaks}")
+    run = Run(host, says(Thing("file", at=Phase.FILES), Thing("unit", at=Phase.UNITS)))
+    assert "put back" in (run.failure.stands or "")
+    assert host.states["thing:file"] == {"value": "old"}
+
+
+def test_a_failed_run_goes_on_where_it_stopped_once_the_cause_is_mended():
+    host, role = FakeHost(breaks_at="thing:b"), says(Thing("a"), Thing("b"))
+    Run(host, role)
+    host.breaks_at = None
+    assert Run(host, role).report.changed == ("thing:b",)
+
+
+def test_a_run_that_the_host_ended_says_so():
+    run = Run(host := FakeHost(lost_at="thing:file"), says(Thing("file", at=Phase.FILES)))
+    assert "ended by the host" in run.failure.message
+    assert run.failure.output == ("Killed",)
+    assert host.unfinished is not None
+
+
+def test_an_unfinished_transaction_is_undone_even_where_nothing_else_differs():
+    host = FakeHost({"thing:a": {"value": "new"}}, unfinished="2026-11-23 09:00:00")
+    run = Run(host, says(Thing("a")))
+    assert host.calls == ["look", "apply ", "look"]
+    assert run.told(Planned)[0].plan.unfinished == "2026-11-23 09:00:00"
+    assert run.report.failure is None
+
+
+def test_a_run_that_is_under_way_is_followed_and_then_looked_at():
+    host = FakeHost({"thing:a": {"value": "new"}}, under_way=["/var/lib/barehost/runs/7"])
+    run = Run(host, says(Thing("a")))
+    assert host.calls == ["look", "attach /var/lib/barehost/runs/7", "look"]
+    assert "ada@desk provision" in run.told(Note)[0].text
+    assert run.report.outcome == "unchanged"
+
+
+def test_a_site_that_the_inventory_no_longer_names_is_shown_and_left_alone():
+    facts = structs.replace(BARE, apps=(AppFacts("old", 3), AppFacts("hello", 1)))
+    host = FakeHost(facts=facts)
+    plans: list[Planned] = []
+    named = replace(HOST, apps=(App(name="hello", state="absent"),))
+    report, _ = converge(named, [says()], host, Wishes("x"), lambda event: _keep(plans, event), facts)
+    assert plans[0].plan.orphans == ("old",)
+    assert report.outcome == "unchanged"
+    assert host.calls == ["look"]
+
+
+def _keep(plans: list[Planned], event: Event) -> None:
+    if isinstance(event, Planned):
+        plans.append(event)
+
+
+def test_a_look_that_fails_is_the_hosts_failure_and_nothing_is_applied():
+    class Blind(FakeHost):
+        def look(self, resources: Any) -> Any:
+            raise LookError("looking at paths failed with exit code 1: find: I/O error")
+
+    run = Run(host := Blind(), says(Thing("a")))
+    assert run.failure.exit_code_of_run == LookError.exit_code
+    assert host.calls == []
+
+
+def test_a_report_can_be_pickled_and_tells_what_it_cost():
+    run = Run(FakeHost(), says(Thing("a"), File("/etc/x", "y")))
+    again = pickle.loads(pickle.dumps(run.report))
+    assert isinstance(again, Report)
+    assert again == run.report
+    assert (again.round_trips, again.passes) == (3, 2)
+    assert again.seconds < 5
+
+
+def test_what_a_secret_was_never_shows_in_the_events_of_a_whole_run():
+    secret = Secret("correct horse battery staple")
+    role = says(File("/etc/secret", secret.reveal(), secret=True))
+    run = Run(FakeHost(), role, diffs=True)
+    assert secret.reveal() not in repr(run.events) + repr(run.report)

@@ -1,0 +1,70 @@
+"""A site on its ordinary days: closed and opened, its logs, a command in its release; run by this machine's sh."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.release.everyday import command, logs, maintenance
+from deploy.shell import Script
+from tests.unit.fakes import local
+from tests.unit.fakes.sample import site
+
+
+def here(script: Script, folder: Path) -> Script:
+    """The script with the host's folders in a test's own, and a systemd-run that prints its last words."""
+    moved = script.replace("/srv/hello", f"{folder}/srv").replace("/etc/nginx/conf.d", str(folder))
+    return Script(moved.replace("exec systemd-run", "run"))
+
+
+RUN = Script('run() { while [ "$1" != -- ]; do shift; done; shift 3; printf \'<%s>\' "$@"; }\n')
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "srv" / "current").mkdir(parents=True)
+    return tmp_path
+
+
+def run(script: Script, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    return local.run(Script(RUN + here(script, folder)))
+
+
+def test_a_site_is_closed_and_opened_again(folder: Path) -> None:
+    one = site(folder)
+    (folder / "hello.conf").write_text(f"if (-f {folder}/srv/maintenance) {{ return 503; }}\n")
+    assert run(maintenance([one], on=True), folder).stdout == b"hello is closed: visitors get 503\n"
+    assert (folder / "srv" / "maintenance").exists()
+    for _ in range(2):
+        assert run(maintenance([one], on=False), folder).stdout == b"hello is open\n"
+    assert not (folder / "srv" / "maintenance").exists()
+
+
+def test_an_nginx_that_would_not_look_for_it_is_told(folder: Path) -> None:
+    done = run(maintenance([site(folder)], on=True), folder)
+    assert done.returncode == 1
+    assert b"the Nginx there knows no maintenance of hello; run invoke provision first" in done.stderr
+    assert not (folder / "srv" / "maintenance").exists()
+
+
+def test_a_command_arrives_word_for_word(folder: Path) -> None:
+    (folder / "srv" / "current" / "env").touch()
+    argv = ["python", "-c", "print('it works')", "a b", "--", "-x"]
+    done = run(command(site(folder), argv, terminal=False), folder)
+    assert done.stdout == "".join(f"<{word}>" for word in argv).encode()
+
+
+def test_a_command_needs_a_release(folder: Path) -> None:
+    done = run(command(site(folder), ["true"], terminal=True), folder)
+    assert (done.returncode, done.stderr) == (1, b"hello has no release here; run invoke provision first\n")
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_logs_are_those_of_the_site_and_of_its_nginx(folder: Path, follow: bool) -> None:
+    script = logs([site(folder)], since="10m ago; rm -rf /", lines=7, follow=follow)
+    assert "'10m ago; rm -rf /'" in script
+    assert "/var/log/nginx/hello.error.log" in script
+    assert ("-F" in script) == follow
+    assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0

@@ -1,0 +1,85 @@
+"""A release that only a host has: seen by the host's own record, and by hashes where that is of another disk."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import ApplyError
+from deploy.release import intact
+from deploy.release.intact import Intact
+from deploy.resource import Change, State
+from deploy.resources import tree
+from deploy.resources.tree import Tree
+from tests.unit.fakes import local
+
+ME, MINE = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as a sync left it, with its record."""
+    source = tmp_path / "source"
+    (source / "static").mkdir(parents=True)
+    (source / "hello.py").write_text("app = None\n")
+    (source / "static" / "it's $(x).css").write_text("body {}\n")
+    path = tmp_path / "srv"
+    monkeypatch.setattr(tree, "RECORDS", str(tmp_path / "records"))
+    monkeypatch.setattr(Intact, "path", property(lambda self: str(path)))
+    local.settle(Tree(str(path), source=source, delete=False, owner=ME, group=MINE), tmp_path)
+    return path
+
+
+def look() -> State | None:
+    one = Intact("hello", "20261123-000000")
+    return local.look(one)[one.id]
+
+
+def test_what_was_shipped_and_left_alone_is_intact(shipped: Path) -> None:
+    assert look() == {"intact": True}
+
+
+def test_what_a_build_added_is_no_harm(shipped: Path) -> None:
+    (shipped / "static" / "built.css").write_text("x")
+    assert look() == {"intact": True}
+
+
+def test_another_disk_with_the_same_content_is_intact(shipped: Path) -> None:
+    copy = shipped.with_name("copy")
+    shutil.copytree(shipped, copy)
+    shutil.rmtree(shipped)
+    copy.rename(shipped)
+    assert look() == {"intact": True}
+
+
+def test_an_edited_file_is_seen(shipped: Path) -> None:
+    (shipped / "hello.py").write_text("app = 'x'\n")
+    assert look() == {"intact": False}
+
+
+def test_a_lost_file_is_seen(shipped: Path) -> None:
+    (shipped / "static" / "it's $(x).css").unlink()
+    assert look() == {"intact": False}
+
+
+def test_a_release_that_is_gone_is_absent(shipped: Path) -> None:
+    shutil.rmtree(shipped)
+    assert look() is None
+
+
+@pytest.mark.parametrize(
+    ("actual", "what"), [(None, "is gone from"), ({"intact": False}, "was edited or lost files")]
+)
+def test_it_cannot_be_mended_from_here(actual: State | None, what: str) -> None:
+    one = Intact("hello", "20261123-000000")
+    with pytest.raises(ApplyError, match=rf"release 20261123-000000 of hello {what}.*invoke release"):
+        list(Intact.steps([Change(one, actual, one.expected())]))
+
+
+def test_its_probe_is_of_one_room_with_the_tree() -> None:
+    assert intact.LISTING is tree.LISTING

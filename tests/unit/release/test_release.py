@@ -1,0 +1,293 @@
+"""Activations, builds, leaving, and the choice of where to go back to: tables of what hosts tell and what is done."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.errors import InputError, LookError
+from deploy.release import Activation, Built, Leaving, Migrated, Question
+from deploy.release.listing import Held, parse, target
+from deploy.resource import Change, Command, Upload
+from deploy.shell import keyed
+from tests.unit.fakes import local
+
+ONE = Activation(
+    app="hello",
+    release="r2",
+    venv="v2",
+    env=b'KEY="hunter2"\n',
+    config="workers = 2\n",
+    unit="u2",
+    www=(("static", "static"), ("a/b", "web/dist")),
+    question=Question("hello.example.com", "/", 200, 30, 80, "http"),
+    drain=30,
+    keep=5,
+)
+
+
+def told(**changed: str) -> bytes:
+    """What a host prints that runs it; a key set to nothing is left out."""
+    expected = ONE.expected() or {}
+    lines = {
+        "current": "2",
+        "release": "r2",
+        "venv": "v2",
+        "env": keyed(ONE.env),
+        "config": str(expected["configuration"]),
+        "unit": "u2",
+        "proven": "2026-11-23T14:15:02Z",
+        "active": "active",
+        "enabled": "enabled",
+        "stray": "",
+    } | changed
+    www = ["www static -> static", "www a/b -> web/dist"]
+    return "\n".join(
+        ["hello", *(f"{key} {value}" for key, value in lines.items() if value != "-"), *www, "\0"]
+    ).encode()
+
+
+def change(output: bytes, one: Activation = ONE) -> Change:
+    return Change(one, Activation.parse([one], output)[one.id], one.expected())
+
+
+WHOLE = ["prepare an activation of", "start", "health of", "switch to", "prove through Nginx"]
+WHOLE += ["drain and stop the old instance of", "prune"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "keys", "labels"),
+    [
+        ({}, (), []),
+        ({"release": "r1"}, ("release",), WHOLE),
+        ({"venv": "v1"}, ("venv",), WHOLE),
+        ({"env": "0"}, ("environment",), WHOLE),
+        ({"config": "0"}, ("configuration",), WHOLE),
+        ({"unit": "u1"}, ("unit",), WHOLE),
+        ({"active": "failed"}, ("active",), ["start", "health of", "prove through Nginx"]),
+        ({"enabled": "disabled"}, ("enabled",), ["start", "health of", "prove through Nginx"]),
+        ({"proven": "-"}, ("proven",), ["prove through Nginx"]),
+        ({"stray": "hello@1.service"}, ("left over",), ["stop what an unfinished switch left of"]),
+        (
+            {"stray": "hello@1.service", "release": "r1"},
+            ("left over", "release"),
+            ["stop what an unfinished switch left of", *WHOLE],
+        ),
+    ],
+)
+def test_what_a_host_tells_and_what_is_done(
+    changed: dict[str, str], keys: tuple[str, ...], labels: list[str]
+):
+    found = change(told(**changed))
+    assert found.keys == keys
+    steps = list(Activation.steps([found])) if found else []
+    assert [step.label for step in steps if isinstance(step, Command)] == [
+        f"{label} hello r2" for label in labels
+    ]
+    assert any(isinstance(step, Upload) for step in steps) == ("prune" in labels)
+
+
+@pytest.mark.parametrize(
+    ("output", "state"),
+    [
+        (b"hello\ncurrent \nstray \n\0", None),
+        (b"hello\ncurrent \nstray hello@1.service\n\0", {"left over": "hello@1.service"}),
+    ],
+)
+def test_a_site_that_does_not_serve_yet(output: bytes, state: Any):
+    found = change(output)
+    assert found.actual == state
+    labels = [step.label for step in Activation.steps([found]) if isinstance(step, Command)]
+    assert labels[-len(WHOLE) :] == [f"{label} hello r2" for label in WHOLE]
+
+
+@pytest.mark.parametrize("output", [b"", b"hello\ncurrent 2\nrelease r2\n", b"other\ncurrent \nstray \n\0"])
+def test_a_site_that_the_host_did_not_tell_about_is_an_error(output: bytes):
+    with pytest.raises(LookError, match="did not tell what runs of hello"):
+        Activation.parse([ONE], output)
+
+
+def test_a_restart_is_an_activation_that_differs_in_nothing_else():
+    again = replace(ONE, renewed="run-7")
+    assert change(told(), again).keys == ("renewed",)
+    assert not change(told(renewed="run-7"), again)
+
+
+def test_what_is_sent_of_an_activation():
+    (upload,) = [step for step in Activation.steps([change(told(release="r1"))]) if isinstance(step, Upload)]
+    with tarfile.open(fileobj=io.BytesIO(b"".join(upload.pack()))) as tar:
+        members = {one.name: (one.mode if one.isfile() else one.linkname) for one in tar}
+        data = tar.extractfile("env")
+        assert data is not None
+        assert data.read() == ONE.env
+    assert members == {
+        "about": 0o640,
+        "env": 0o600,
+        "gunicorn.conf.py": 0o640,
+        "release": "/srv/hello/releases/r2",
+        "venv": "/srv/hello/venvs/v2",
+        "www/static": "/srv/hello/releases/r2/static",
+        "www/a/b": "/srv/hello/releases/r2/web/dist",
+    }
+
+
+def test_an_activation_shows_no_environment():
+    steps = list(Activation.steps([change(told(release="r1"))]))
+    assert "hunter2" not in repr([ONE, ONE.expected(), steps])
+    assert not any("hunter2" in step.script for step in steps if isinstance(step, Command))
+
+
+def test_waiting_steps_have_the_time_they_may_take():
+    slow = replace(ONE, drain=900)
+    steps = [
+        step for step in Activation.steps([Change(slow, None, slow.expected())]) if isinstance(step, Command)
+    ]
+    assert all(step.timeout > 900 for step in steps)
+
+
+# Builds and migrations
+
+BUILT = Built("hello", "r2", "v2", ("make it",), b"KEY=hunter2", static=(("/static/", "static"),))
+MIGRATED = Migrated("hello", "r2", "v2", ("migrate it",), b"KEY=hunter2")
+
+
+@pytest.mark.parametrize("one", [BUILT, MIGRATED])
+def test_a_record_says_whether_the_commands_have_run(one: Any):
+    kind = type(one)
+    assert kind.parse([one], b"\n") == {one.id: None}
+    assert kind.parse([one], one.mark.encode() + b"\n")[one.id] == one.expected()
+    assert kind.parse([one], b"other\n")[one.id] != one.expected()
+    with pytest.raises(LookError, match="did not tell how far"):
+        kind.parse([one], b"")
+
+
+def test_a_release_that_nobody_recorded_is_not_built():
+    assert local.look(replace(BUILT, app="barehost-none"))[f"build:barehost-none {BUILT.release}"] is None
+
+
+def test_what_a_build_does():
+    labels = [step.label for step in Built.steps([Change(BUILT, None, {})]) if isinstance(step, Command)]
+    assert labels == ["record hello r2", "build hello r2", "static files of hello r2"]
+    plain = replace(BUILT, commands=())
+    labels = [step.label for step in Built.steps([Change(plain, None, {})]) if isinstance(step, Command)]
+    assert labels == ["record hello r2", "static files of hello r2"]
+
+
+@pytest.mark.parametrize("one", [BUILT, MIGRATED])
+def test_the_environment_of_a_command_travels_beside_it(one: Any):
+    steps = list(type(one).steps([Change(one, None, {})]))
+    (upload,) = [step for step in steps if isinstance(step, Upload)]
+    assert b"".join(upload.pack()) == b"KEY=hunter2"
+    assert "hunter2" not in repr(one) + repr(steps)
+    assert not any("hunter2" in step.script for step in steps if isinstance(step, Command))
+
+
+def test_other_commands_are_another_build():
+    assert BUILT.mark != replace(BUILT, commands=("make it", "twice")).mark
+    assert replace(BUILT, commands=("ab", "c")).mark != replace(BUILT, commands=("a", "bc")).mark
+
+
+def test_who_built_it_makes_no_difference():
+    assert replace(BUILT, by="bob@desk", commit="123") == BUILT
+
+
+# Leaving
+
+
+def test_a_site_that_is_gone_needs_nothing():
+    one = Leaving("barehost-none", purge=True)
+    assert local.look(one)[one.id] is None
+    assert not Change(one, None, one.expected())
+
+
+def test_what_is_left_of_a_site_is_told_and_goes():
+    one = Leaving("hello")
+    state = Leaving.parse([one], b"hello current releases\n")[one.id]
+    assert state == {"left": "current releases"}
+    (step,) = Leaving.steps([Change(one, state, None)])
+    (purge,) = Leaving.steps([Change(replace(one, purge=True), state, None)])
+    assert isinstance(step, Command)
+    assert isinstance(purge, Command)
+    assert "userdel" not in step.script
+    assert "userdel" in purge.script
+
+
+@pytest.mark.parametrize("output", [b"", b"other \n"])
+def test_a_site_that_was_not_told_of_is_not_gone(output: bytes):
+    with pytest.raises(LookError, match="did not tell what is left of site:hello"):
+        Leaving.parse([Leaving("hello")], output)
+
+
+# Where to go back to
+
+
+def held(id: str, **keys: Any) -> Held:
+    values = {
+        "venv": "v",
+        "staged": "t",
+        "by": "ada",
+        "commit": "",
+        "healthy": "t",
+        "failed": None,
+        "size": 1,
+    }
+    return Held(id=id, **{**values, "current": False, **keys})
+
+
+def test_the_records_of_a_host_are_read_newest_first():
+    output = (
+        b"current r3\nrelease r3\nvenv v3\nstaged t3\nby ada@desk\nhealthy t4\nsize 12\n"
+        b"release r2\nvenv v2\nstaged t2\nfailed t2\nsize 9\nrelease r1\nvenv v1\nstaged t1\nhealthy t1\n"
+    )
+    found = parse(output)
+    assert [(one.id, one.state, one.size) for one in found] == [
+        ("r3", "current", 12),
+        ("r2", "failed", 9),
+        ("r1", "healthy", None),
+    ]
+    with pytest.raises(LookError, match="did not tell which releases"):
+        parse(b"")
+
+
+NOW = held("r3", current=True)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "to", "found"),
+    [
+        ({"a": [NOW, held("r2"), held("r1")]}, None, "r2"),
+        ({"a": [NOW, held("r2", healthy=None), held("r1")]}, None, "r1"),
+        ({"a": [NOW, held("r2", size=None), held("r1")]}, None, "r1"),
+        ({"a": [NOW, held("r2"), held("r1")], "b": [NOW, held("r1")]}, None, "r1"),
+        ({"a": [held("r4"), NOW, held("r2")]}, None, "r2"),
+        ({"a": [NOW, held("r2"), held("r1")]}, "r1", "r1"),
+    ],
+)
+def test_where_a_fleet_goes_back_to(hosts: dict[str, list[Held]], to: str | None, found: str):
+    assert target("hello", hosts, to).id == found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "to", "says"),
+    [
+        ({"a": [NOW]}, None, "no earlier release of hello that was healthy on a"),
+        ({"a": [NOW, held("r2")], "b": [NOW, held("r1")]}, None, "was healthy on a, b"),
+        ({"a": [held("r2")]}, None, "a serves no release of hello"),
+        ({"a": [NOW, held("r2")], "b": [NOW]}, "r2", "b holds no healthy release r2 of hello; it has r3"),
+        ({"a": [NOW, held("r2", healthy=None)]}, "r2", "a holds no healthy release r2"),
+    ],
+)
+def test_where_there_is_nothing_to_go_back_to(hosts: dict[str, list[Held]], to: str | None, says: str):
+    with pytest.raises(InputError, match=says):
+        target("hello", hosts, to)
+
+
+def test_a_hosts_own_look_at_a_site_it_has_not(tmp_path: Path):
+    quiet = replace(ONE, app="barehost-none")
+    done = local.run(Activation.probe([quiet]))
+    assert (done.returncode, Activation.parse([quiet], done.stdout)) == (0, {quiet.id: None})

@@ -1,0 +1,88 @@
+"""Roles of the user's own project: they win over ours, and their mistakes are sentences with file and line."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from deploy.engine.converge import declared
+from deploy.errors import InputError
+from deploy.facts import Facts
+from deploy.inventory.hosts import Host
+from deploy.resources.path import File
+from deploy.roles import roles_of
+
+KIND = """
+from __future__ import annotations
+from dataclasses import dataclass
+from typing import ClassVar
+from deploy.resource import Phase
+from deploy.resources.path import Directory
+
+@dataclass(frozen=True)
+class Room(Directory):
+    phase: ClassVar[Phase] = Phase.FOLDERS
+    door: str = "open"
+
+def motd(host, facts):
+    yield Room("/srv/room")
+"""
+
+
+def written(project: Path, text: str) -> Host:
+    (project / "roles").mkdir(exist_ok=True)
+    (project / "roles" / "motd.py").write_text(text)
+    return Host("web1", project=project, roles=("motd",))
+
+
+def test_a_role_of_the_project_is_found_by_its_name(tmp_path: Path) -> None:
+    text = 'from deploy.resources.path import File\ndef motd(host, facts):\n    yield File("/etc/motd", host.name)\n'
+    host = written(tmp_path, text)
+    assert declared(roles_of(host), host, Facts()) == [File("/etc/motd", "web1")]
+
+
+def test_a_role_of_the_project_wins_over_ours_of_the_same_name(tmp_path: Path) -> None:
+    host = written(tmp_path, "")
+    (tmp_path / "roles" / "base.py").write_text("def base(host, facts):\n    return iter(())\n")
+    host = Host("web1", project=tmp_path, roles=("base",))
+    assert declared(roles_of(host), host, Facts()) == []
+
+
+def test_a_kind_may_be_defined_in_a_role_s_file_and_is_the_same_each_time(tmp_path: Path) -> None:
+    host = written(tmp_path, KIND)
+    (one,) = declared(roles_of(host), host, Facts())
+    (again,) = declared(roles_of(host), host, Facts())
+    assert one == again
+    assert pickle.loads(pickle.dumps(one)) == one
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nosuchmodule\n", "motd.py, line 1: ModuleNotFoundError: No module named 'nosuchmodule'"),
+        ("def motd(host, facts)\n", "motd.py, line 1: expected ':'"),
+        ("def other(host, facts): ...\n", "a role's file defines a function of its name, motd(host, facts)"),
+        ('def motd(host, facts):\n    yield host.vars["owner"]\n', "motd.py, line 2: KeyError: 'owner'"),
+        (
+            "def motd(host, facts):\n    return None\n",
+            "motd.py: TypeError: 'NoneType' object is not iterable",
+        ),
+        (
+            'from deploy.resources.path import File\ndef motd(host, facts):\n    yield File("etc/motd")\n',
+            "a path on a host is absolute",
+        ),
+    ],
+    ids=["import", "syntax", "no function", "no variable", "nothing given back", "a kind's own refusal"],
+)
+def test_a_mistake_in_a_role_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    host = written(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        declared(roles_of(host), host, Facts())
+    assert said in str(caught.value)
+
+
+def test_a_role_that_nobody_wrote_is_an_error_that_names_the_host(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"web1: there is no role 'ngnix'.*did you mean 'nginx'"):
+        roles_of(Host("web1", project=tmp_path, roles=("ngnix",)))

@@ -1,0 +1,275 @@
+"""Sessions that another process keeps: the fork is real, what it connects to is not."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from deploy import transport
+from deploy.errors import HostError
+from deploy.shell import Script, Secret
+from deploy.shortcut.fork import Apart
+from deploy.shortcut.prelogin import Openings
+from deploy.staging.machine import wait
+from deploy.transport import Session
+from deploy.transport import forked as over_there
+from deploy.transport.endpoint import Endpoint
+from deploy.transport.session import Packing, Reply
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+class Far:
+    """What the other process has of a host: answers with what it was asked, and with its own process."""
+
+    def __init__(self, host: Endpoint) -> None:
+        self.host = host
+        self.round_trips = self.sent = self.received = 0
+        self.stored: dict[str, bytes] = {}
+
+    def run(self, script: Script, *, timeout: float, compress: bool = False) -> Reply:
+        self.round_trips += 1
+        if script == "lost":
+            raise HostError(f"{self.host.name}: the connection was lost")
+        if script == "stored":
+            return Reply(0, repr(self.stored).encode(), b"")
+        return Reply(3, f"{script} {timeout} {compress} {os.getpid()}".encode(), b"told")
+
+    def put(
+        self,
+        name: str,
+        blocks: Iterable[bytes],
+        *,
+        unpack: Packing = "",
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        if name == "full":
+            next(iter(blocks))
+            raise HostError(f"{self.host.name}: the disk is full")
+        self.stored[f"{name}/{unpack}"] = b"".join(blocks)
+        self.sent += len(self.stored[f"{name}/{unpack}"])
+
+    def stream(
+        self, script: Script, *, timeout: float | None = None, idle: float | None = None
+    ) -> Generator[bytes, None, Reply]:
+        for number in range(3):
+            self.received += 1
+            yield f"{script} {number}\n".encode()
+        if script == "breaks":
+            raise HostError(f"{self.host.name}: too quiet")
+        return Reply(0, b"", f"{timeout} {idle}".encode())
+
+    def close(self) -> None:
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def there(apart: Apart, host: Endpoint, password: Callable[[str], Secret] | None = None) -> Session:
+    return over_there.connect(apart.hand, host, password=password)
+
+
+def connect(host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Far:
+    if host.name == "dead":
+        raise HostError("dead: nobody answers")
+    if host.name == "sudo":
+        assert password is not None
+        assert [password(f"{number}?").reveal() for number in (1, 2)] == ["secret 1?", "secret 2?"]
+    return Far(host)
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[Apart]:
+    monkeypatch.setattr(transport, "connect", connect)
+    apart = Apart()
+    yield apart
+    apart.close()
+
+
+def test_a_script_runs_in_the_other_process_and_its_reply_comes_back(apart: Apart) -> None:
+    with there(apart, Endpoint("web1")) as session:
+        reply = session.run(Script("uname"), timeout=5, compress=True)
+        asked, timeout, compress, pid = reply.stdout.decode().split()
+        assert (reply.rc, reply.stderr, asked, timeout, compress) == (3, b"told", "uname", "5", "True")
+        assert int(pid) != os.getpid()
+        assert session.host == Endpoint("web1")
+        assert session.round_trips == 1
+
+
+def test_hosts_are_answered_side_by_side(apart: Apart) -> None:
+    with ExitStack() as stack:
+        hosts = [Endpoint(f"web{number}") for number in range(3)]
+        sessions = [stack.enter_context(there(apart, host)) for host in hosts]
+        streams = [session.stream(Script(session.host.name)) for session in sessions]
+        told = [[next(stream) for stream in streams] for _ in range(3)]
+    assert told[2] == [b"web0 2\n", b"web1 2\n", b"web2 2\n"]
+
+
+def test_blocks_arrive_whole_and_their_progress_is_told(apart: Apart) -> None:
+    blocks = [b"one", b"", b"two" * 100_000]
+    seen: list[int] = []
+    with there(apart, Endpoint("web1")) as session:
+        session.put("bundle", iter(blocks), unpack="tar", progress=seen.append)
+        assert seen == [3, 300_000]
+        assert session.sent == 300_003
+        session.put("empty", iter(()))
+        stored = session.run(Script("stored"), timeout=5).stdout.decode()
+        assert stored == repr({"bundle/tar": b"".join(blocks), "empty/": b""})
+
+
+def test_an_upload_that_fails_over_there_is_an_error_here_and_the_next_question_is_understood(
+    apart: Apart,
+) -> None:
+    with there(apart, Endpoint("web1")) as session:
+        with pytest.raises(HostError, match="web1: the disk is full"):
+            session.put("full", iter([b"x" * 1_000_000] * 5))
+        assert session.run(Script("id"), timeout=5).rc == 3
+
+
+def test_lines_come_while_a_script_runs_and_then_its_reply(apart: Apart) -> None:
+    with there(apart, Endpoint("web1")) as session:
+        stream = session.stream(Script("tail"), timeout=7, idle=2)
+        lines = []
+        while True:
+            try:
+                lines.append(next(stream))
+            except StopIteration as end:
+                assert end.value == Reply(0, b"", b"7 2")
+                break
+        assert lines == [b"tail 0\n", b"tail 1\n", b"tail 2\n"]
+        assert session.received == 3
+
+
+def test_errors_come_back_as_they_are(apart: Apart) -> None:
+    with pytest.raises(HostError, match=r"^dead: nobody answers$"):
+        there(apart, Endpoint("dead"))
+    with there(apart, Endpoint("web1")) as session:
+        with pytest.raises(HostError, match=r"^web1: the connection was lost$"):
+            session.run(Script("lost"), timeout=5)
+        with pytest.raises(HostError, match=r"^web1: too quiet$"):
+            list(session.stream(Script("breaks")))
+
+
+def test_a_password_is_asked_for_in_the_first_process(apart: Apart) -> None:
+    with there(apart, Endpoint("sudo"), password=lambda sentence: Secret(f"secret {sentence}")) as session:
+        assert session.host.name == "sudo"
+
+
+def test_leaving_a_stream_early_closes_the_session(apart: Apart) -> None:
+    session = there(apart, Endpoint("web1"))
+    stream = session.stream(Script("tail"))
+    next(stream)
+    stream.close()
+    with pytest.raises(HostError, match="web1"):
+        session.run(Script("id"), timeout=5)
+
+
+def test_a_process_that_is_gone_is_a_lost_connection(apart: Apart) -> None:
+    with there(apart, Endpoint("web1")) as session:
+        pid = _keeper(session)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(
+            HostError, match=r"web1: the connection was lost .*process that kept it has ended"
+        ):
+            session.run(Script("id"), timeout=5)
+        with pytest.raises(HostError, match="web2"):
+            there(apart, Endpoint("web2"))
+
+
+def test_it_ends_when_it_is_closed_with_what_waits_for_it(apart: Apart) -> None:
+    with there(apart, Endpoint("web1")) as session:
+        pid = _keeper(session)
+        apart.close()
+        apart.close()
+        assert wait(lambda: _gone(pid), 5)
+        with pytest.raises(HostError, match="web1"):
+            session.run(Script("id"), timeout=5)
+
+
+def test_it_ends_with_the_first_process_however_that_ends() -> None:
+    script = (
+        "import os, time; from deploy.shortcut.fork import Apart; apart = Apart();"
+        "print(apart._pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            os.kill(pid, number)
+        assert Path(f"/proc/{pid}").exists()
+        process.kill()
+    assert wait(lambda: _gone(pid), 10)
+
+
+def _gone(pid: int) -> bool:
+    """No such process, or one that only waits for its parent to take note."""
+    try:
+        return re.search(r"^State:\s+Z", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE) is not None
+    except OSError:
+        return True
+
+
+def test_it_does_not_pay_once_there_are_threads_or_where_there_is_one_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    assert Apart.pays()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    assert not Apart.pays()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr("threading.active_count", lambda: 2)
+    assert not Apart.pays()
+
+
+def test_where_no_process_can_be_started_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(Apart, "pays", lambda: True)
+    monkeypatch.setattr(os, "fork", refused)
+    with Apart.begun() as apart:
+        assert apart is None
+
+
+def test_openings_without_another_process_have_their_sessions_in_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "connect", connect)
+    openings = Openings(None, Future())
+    with openings.connect(Endpoint("web1")) as session:
+        assert _keeper(session) == os.getpid()
+    openings.close()
+
+
+def test_openings_with_another_process_have_all_their_sessions_there(apart: Apart) -> None:
+    openings = Openings(None, Future(), apart)
+    openings.begin({Endpoint("web1"): None}, "")
+    taken = openings.take(Endpoint("web1"))
+    assert taken is not None
+    with taken.session as first, openings.connect(Endpoint("web2")) as second:
+        pids = {_keeper(session) for session in (first, second)}
+    assert len(pids) == 1
+    assert os.getpid() not in pids
+    openings.close()
+    apart.close()
+    assert wait(lambda: all(map(_gone, pids)), 5)
+
+
+def _keeper(session: Session) -> int:
+    """The process that a session is in."""
+    return int(session.run(Script("id"), timeout=5).stdout.split()[-1])

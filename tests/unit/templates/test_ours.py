@@ -1,0 +1,736 @@
+"""Every template rendered from the roles and judged by the real thing: nginx, systemd-analyze, gixy, Python."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import gzip
+import itertools
+import re
+import runpy
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.errors import InputError
+from deploy.facts import Facts
+from deploy.inventory.hosts import Host
+from deploy.render import literals, systemd
+from deploy.render.templates import render
+from deploy.roles.gunicorn import config, gunicorn
+from deploy.roles.nginx import nginx, proof
+from deploy.roles.static import hidden_below
+from deploy.schema.model import Faulty, build
+from deploy.site.app import App
+from tests.unit.fakes.front import Front, activation, inside, lay, serving, site, switch
+
+BOOKWORM = Facts(nginx="1.22.1", cores=2, ipv6=True)
+HELLO: dict[str, Any] = {
+    "name": "hello",
+    "source": ".",
+    "wsgi": "hello:app",
+    "server_names": ["hello.example.com"],
+    "static": {"/static/": "static"},
+    "media": {"/media/": "media"},
+}
+TLS = {"certificate": "/srv/tls/site.crt", "key": "/srv/tls/site.key"}
+
+
+def app(**keys: Any) -> App:
+    return build(App, {**HELLO, **keys})
+
+
+def host(*apps: App) -> Host:
+    return Host("web1", apps=apps)
+
+
+def certificate(folder: Path) -> None:
+    """A self-signed one, where the TLS sites expect theirs."""
+    folder.mkdir(parents=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hello.example.com")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "site.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "site.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A folder with a name short enough for a socket, that Nginx's user may enter."""
+    with tempfile.TemporaryDirectory(prefix="front-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    """The site hello before Nginx, with static files, old assets, and media that strangers have filled."""
+    with tempfile.TemporaryDirectory(prefix="front-") as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        lay(root, nginx(host(app()), BOOKWORM))
+        for number in (1, 2):
+            files = {
+                "static/site.css": f"/* release {number} */",
+                "static/app.0123456789ab.css": "hashed",
+                f"static/only{number}.0123456789ab.css": f"of {number}",
+                "static/.env": "SECRET=1",
+                "static/.git/config": "SECRET=1",
+                "hello.py": "SECRET=1",
+                "env": "SECRET=1",
+            }
+            here = activation(root, number, files, lambda here: None)
+            (here / "env").write_text("SECRET=1")
+            (here / "gunicorn.sock").symlink_to(f"/srv/hello/run/{number}.sock")
+            packed = root / f"srv/hello/releases/r{number}/static/site.css.gz"
+            packed.write_bytes(gzip.compress(f"/* release {number} */".encode()))
+        (root / "srv/hello/run").mkdir()
+        old = root / "srv/hello/assets/static/old.ba9876543210.css"
+        old.parent.mkdir(parents=True)
+        old.write_text("old")
+        media = root / "srv/hello/shared/media"
+        (media / "folder").mkdir(parents=True)
+        for name in ("photo.png", "page.html", "drawing.svg", "noext", ".hidden", "page.html.gz"):
+            (media / name).write_text("<script>alert(1)</script>")
+        (media / "passwd.txt").symlink_to("/etc/passwd")
+        (media / "etc").symlink_to("/etc")
+        (media / "env.txt").symlink_to("../../activations/1/env")
+        switch(root, 1)
+        sockets = root / "srv/hello/run"
+        with site(sockets / "1.sock", "r1"), site(sockets / "2.sock", "r2"), serving(root) as front:
+            yield front
+
+
+@pytest.fixture(autouse=True)
+def on_release_one(request: pytest.FixtureRequest) -> None:
+    """Every test that asks the shared front begins on release 1."""
+    if "front" in request.fixturenames:
+        switch(request.getfixturevalue("front").root, 1)
+
+
+# What a client may say
+
+
+SPOOFED = [
+    ("X-Forwarded-For", "6.6.6.6"),
+    ("X-Real-IP", "6.6.6.6"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Protocol", "ssl"),
+    ("X-Forwarded-Ssl", "on"),
+    ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Port", "666"),
+    ("X-Forwarded-Prefix", "/evil"),
+    ("X-Forwarded-Server", "evil.example"),
+    ("X-Forwarded-Scheme", "https"),
+    ("X-Scheme", "https"),
+    ("X-Url-Scheme", "https"),
+    ("Forwarded", "for=6.6.6.6;proto=https;host=evil.example"),
+    ("X-Script-Name", "/evil"),
+    ("X-Original-URL", "/evil"),
+    ("X-Rewrite-URL", "/evil"),
+    ("X-Client-IP", "6.6.6.6"),
+    ("True-Client-IP", "6.6.6.6"),
+    ("Front-End-Https", "on"),
+    ("Proxy", "http://evil.example"),
+    ("X_Forwarded_Proto", "https"),
+    ("SCRIPT_NAME", "/evil"),
+    ("Upgrade", "h2c"),
+    ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+]
+
+
+def test_a_client_cannot_say_who_it_is_or_how_it_came(front: Front) -> None:
+    seen = front.get("/", headers=SPOOFED).seen
+    assert seen["headers"] | {"HTTP2-Settings": ""} == {
+        "Host": "hello.example.com",
+        "X-Real-IP": "127.0.0.1",
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Proto": "http",
+        "Connection": "close",
+        "HTTP2-Settings": "",
+    }
+    assert len(seen["names"]) == len(set(seen["names"]))
+
+
+def test_a_websocket_may_upgrade_and_nothing_else(front: Front) -> None:
+    asked = front.get("/", headers=[("Upgrade", "WebSocket")]).seen["headers"]
+    assert (asked["Upgrade"], asked["Connection"]) == ("websocket", "upgrade")
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [("hello.example.com", "hello.example.com"), ("HELLO.example.com:80", "hello.example.com")],
+)
+def test_the_site_sees_its_own_name_as_host(front: Front, asked: str, seen: str) -> None:
+    assert front.get("/", host=asked).seen["headers"]["Host"] == seen
+
+
+def test_the_host_of_an_absolute_request_line_wins_over_a_header_that_lies(front: Front) -> None:
+    answer = front.get("http://hello.example.com/", host="evil.example")
+    assert answer.seen["headers"]["Host"] == "hello.example.com"
+
+
+@pytest.mark.parametrize("name", ["evil.example", "hello.example.com.evil.example", "127.0.0.1", "_"])
+def test_a_name_that_no_site_has_gets_no_answer(front: Front, name: str) -> None:
+    assert front.get("/", host=name).status == 0
+
+
+def test_who_names_no_site_gets_no_answer(front: Front) -> None:
+    assert front.send(b"GET / HTTP/1.0\r\n\r\n").status == 0
+    assert front.get("/", host="").status == 400
+
+
+def test_a_server_does_not_tell_its_version(front: Front) -> None:
+    assert front.get("/").headers["server"] == "nginx"
+
+
+# Static files
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/.env",
+        "/static/.git/config",
+        "/static/../hello.py",
+        "/static/../env",
+        "/static../env",
+        "/static../releases/r1/hello.py",
+        "/static/..%2fenv",
+        "/static/..%2f..%2fenv",
+        "/static/%2e%2e/env",
+        "/static/%2e%2e%2f%2e%2e%2fenv",
+        "/static/..%5cenv",
+        "/static/..\\env",
+        "/static/..;/env",
+        "/static/%00",
+        "/static/site.css%00.png",
+        "//static/.env",
+        "/static//..//env",
+        "/static/./.env",
+        "/%73tatic/.env",
+        "/media/../../activations/1/env",
+        "/media../env",
+        "/media/..%2f..%2factivations/1/env",
+        "/media",
+        "/media../activations/1/env",
+        "/media/passwd.txt",
+        "/media/etc/passwd",
+        "/media/env.txt",
+        "/media/.hidden",
+        "/media/folder/",
+        "/media/",
+        "/static/",
+        "/current/env",
+        "/.well-known/acme-challenge/../../hello/activations/1/env",
+        "/.well-known/acme-challenge/..%2f..%2f..%2fetc/passwd",
+        "/.barehost/config",
+        "/.barehost/unavailable.html",
+    ],
+)
+def test_no_path_leads_out_of_what_is_served(front: Front, path: str) -> None:
+    answer = front.get(path)
+    by_the_site = answer.headers.get("x-release") == "r1"
+    assert by_the_site or answer.status in (0, 400, 403, 404), (answer.status, answer.body)
+    assert b"SECRET" not in answer.body
+    assert b"root:" not in answer.body
+
+
+def test_a_static_file_is_served_by_nginx_alone_and_asked_for_again_soon(front: Front) -> None:
+    answer = front.get("/static/site.css")
+    assert answer.body == b"/* release 1 */"
+    assert answer.headers["cache-control"] == "public, max-age=60"
+    assert answer.headers["content-type"] == "text/css"
+    assert "x-release" not in answer.headers
+    assert front.get("/static/site.css", headers=[("If-None-Match", answer.headers["etag"])]).status == 304
+
+
+def test_a_packed_sibling_is_sent_to_those_who_take_it(front: Front) -> None:
+    answer = front.get("/static/site.css", headers=[("Accept-Encoding", "gzip")])
+    assert gzip.decompress(answer.body) == b"/* release 1 */"
+    assert answer.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("name", ["app.0123456789ab.css", "old.ba9876543210.css"])
+def test_a_name_with_a_hash_is_kept_for_a_year(front: Front, name: str) -> None:
+    assert front.get(f"/static/{name}").headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+def test_an_asset_of_an_older_release_is_still_there(front: Front) -> None:
+    assert front.get("/static/old.ba9876543210.css").body == b"old"
+    assert front.get("/static/never.ba9876543210.css").status == 404
+
+
+def test_a_static_file_takes_no_post(front: Front) -> None:
+    assert front.get("/static/site.css", method="POST").status == 405
+
+
+# The switch
+
+
+def test_a_switch_moves_code_and_files_at_once_without_a_reload(front: Front) -> None:
+    for number in itertools.islice(itertools.cycle((1, 2)), 20):
+        switch(front.root, number)
+        assert front.get("/").headers["x-release"] == f"r{number}"
+        assert front.get("/static/site.css").body == f"/* release {number} */".encode()
+        assert front.get(f"/static/only{3 - number}.0123456789ab.css").status == 404
+
+
+def test_a_site_that_does_not_listen_gets_a_page_that_says_so_and_keeps_its_files(front: Front) -> None:
+    gone = front.root / "srv/hello/run/1.sock"
+    gone.rename(gone.with_suffix(".away"))
+    try:
+        answer = front.get("/")
+        assert (answer.status, answer.headers["retry-after"]) == (502, "5")
+        assert b"Back in a moment" in answer.body
+        assert answer.headers["cache-control"] == "no-store"
+        assert front.get("/static/site.css").status == 200
+        assert front.get("/media/photo.png").status == 200
+    finally:
+        gone.with_suffix(".away").rename(gone)
+
+
+def test_a_closed_site_asks_all_but_the_proof_of_a_release_to_come_back(front: Front) -> None:
+    closed = front.root / "srv/hello/maintenance"
+    closed.touch()
+    try:
+        answer = front.get("/")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "300")
+        assert b"Being worked on" in answer.body
+        assert front.get("/static/site.css").status == 200
+        assert front.get("/", headers=[("User-Agent", "barehost-health")]).headers["x-release"] == "r1"
+    finally:
+        closed.unlink()
+    assert front.get("/").status == 200
+
+
+# Media
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("photo.png", True), ("page.html", False), ("drawing.svg", False), ("noext", False)]
+)
+def test_an_upload_is_never_run_as_part_of_the_site(front: Front, name: str, shown: bool) -> None:
+    answer = front.get(f"/media/{name}")
+    assert answer.status == 200
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (answer.headers.get("content-disposition") is None) == shown
+    assert ("sandbox" in answer.headers.get("content-security-policy", "")) != shown
+
+
+def test_a_folder_is_never_listed(front: Front) -> None:
+    assert front.get("/media/folder/").status == 403
+    moved = front.get("/media/folder")
+    assert (moved.status, moved.headers["location"]) == (301, "/media/folder/")
+
+
+def test_an_uploaded_gz_never_stands_for_another_upload(front: Front) -> None:
+    answer = front.get("/media/page.html", headers=[("Accept-Encoding", "gzip")])
+    assert b"<script>" in answer.body
+
+
+# The proof of a reload
+
+
+def test_the_proof_holds_for_the_loaded_configuration_only(front: Front) -> None:
+    digest = (front.root / "etc/nginx/barehost.digest").read_text().split('"')[1]
+    assert front.run(proof(digest, 80, 2)).returncode == 0
+    assert front.run(proof("0" * 64, 80, None)).returncode == 1
+    assert front.run(proof(digest, 81, 2)).returncode == 1
+
+
+# Configurations that Nginx must take
+
+
+HOSTS: dict[str, tuple[App, ...]] = {
+    "no site at all": (),
+    "one site": (app(),),
+    "a site without files": (app(static={}, media={}),),
+    "two sites": (app(), app(name="shop-2", server_names=["shop.example.com", "*.shop.example.com"])),
+    "several ports": (app(listen=[80, 8080]), app(name="shop", server_names=["s.example"], listen=[8081])),
+    "behind proxies": (app(trusted_proxies=["10.0.0.0/8", "2001:db8::/32"]),),
+    "two behind proxies": (
+        app(trusted_proxies=["10.0.0.0/8"]),
+        app(name="a-b", server_names=["b.example"], trusted_proxies=["10.0.0.1"]),
+    ),
+    "TLS": (app(tls=TLS),),
+    "TLS without redirect": (app(tls={**TLS, "redirect": False, "port": 8443}),),
+    "TLS beside plain": (app(tls=TLS), app(name="shop", server_names=["shop.example.com"])),
+    "prefixes within prefixes": (
+        app(static={"/static/": "a", "/admin-static/": "b", "/a.b/~c-d/": "c"}, media={"/static/up/": "m"}),
+    ),
+    "addresses": (app(server_names=["192.0.2.1", "2001:db8::1", "münchen.example"]),),
+    "a site that left": (app(state="absent"), app(name="shop", server_names=["shop.example.com"])),
+}
+
+
+@pytest.mark.parametrize("apps", HOSTS.values(), ids=HOSTS.keys())
+def test_nginx_takes_the_configuration_and_gixy_finds_nothing(root: Path, apps: tuple[App, ...]) -> None:
+    lay(root, nginx(host(*apps), BOOKWORM))
+    certificate(root / "srv/tls")
+    tested = inside(root, "nginx -t")
+    assert tested.returncode == 0, tested.stderr
+    assert "warn" not in tested.stderr
+    gixy = Path(sys.executable).with_name("gixy")
+    judged = inside(root, f"{gixy} --skips hsts_header /etc/nginx/nginx.conf")
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert "No issues found" in judged.stdout
+
+
+def test_a_host_without_ipv6_is_not_asked_to_listen_to_it() -> None:
+    written = [
+        getattr(one, "body", "") for one in nginx(host(app(tls=TLS)), Facts(nginx="1.22.1", ipv6=False))
+    ]
+    assert not any("[::]" in str(text) for text in written)
+
+
+@pytest.mark.parametrize(
+    ("version", "written", "not_written"),
+    [
+        ("1.18.0", "listen 443 ssl http2;", "http2 on"),
+        ("1.22.1", "listen 443 ssl http2;", "http2 on"),
+        ("1.26.3", "http2 on;", "ssl http2"),
+    ],
+)
+def test_http2_is_written_as_the_hosts_nginx_reads_it(version: str, written: str, not_written: str) -> None:
+    found = {one.id: getattr(one, "body", "") for one in nginx(host(app(tls=TLS)), Facts(nginx=version))}
+    text = str(found["path:/etc/nginx/conf.d/hello.conf"])
+    assert written in text
+    assert not_written not in text
+
+
+@pytest.mark.parametrize("version", ["1.18.0", "1.22.1"])
+def test_tls_serves_its_site_and_nobody_elses_name(root: Path, version: str) -> None:
+    lay(root, nginx(host(app(tls=TLS, static={}, media={})), Facts(nginx=version, ipv6=False)))
+    certificate(root / "srv/tls")
+    challenge = root / "var/www/acme/.well-known/acme-challenge/token"
+    challenge.parent.mkdir(parents=True)
+    challenge.write_text("key")
+    activation(root, 1, {}, lambda here: None)
+    switch(root, 1)
+    with site(root / "srv/hello/activations/1/gunicorn.sock", "r1"), serving(root) as front:
+        assert front.get("/", port=443, tls=True).seen["headers"]["X-Forwarded-Proto"] == "https"
+        moved = front.get("/a?b=c")
+        assert (moved.status, moved.headers["location"]) == (301, "https://hello.example.com/a?b=c")
+        assert front.get("/.well-known/acme-challenge/token").body == b"key"
+        try:
+            refused = front.get("/", host="evil.example", port=443, tls=True).status == 0
+        except OSError as error:
+            refused = "unrecognized name" in str(error).lower().replace("_", " ")
+        assert refused
+
+
+def test_only_a_trusted_proxy_is_believed(root: Path) -> None:
+    def asked(front: Front, port: int) -> dict[str, str]:
+        headers = [("X-Forwarded-For", "192.0.2.7, 198.51.100.9"), ("X-Forwarded-Proto", "https")]
+        seen: dict[str, str] = front.get("/", headers=headers, port=port, host=f"h{port}.example").seen[
+            "headers"
+        ]
+        return seen
+
+    trusted = app(name="hello", server_names=["h80.example"], trusted_proxies=["127.0.0.0/8", "198.51.100.9"])
+    other = app(name="other", server_names=["h81.example"], listen=[81], trusted_proxies=["10.0.0.0/8"])
+    lay(root, nginx(host(trusted, other), BOOKWORM))
+    for name in ("hello", "other"):
+        (root / "srv" / name / "current").mkdir(parents=True)
+    hello, second = (root / "srv" / name / "current/gunicorn.sock" for name in ("hello", "other"))
+    with site(hello, "r1"), site(second, "r1"), serving(root) as front:
+        believed, not_believed = asked(front, 80), asked(front, 81)
+    assert (believed["X-Forwarded-For"], believed["X-Forwarded-Proto"]) == ("192.0.2.7", "https")
+    assert (not_believed["X-Forwarded-For"], not_believed["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
+
+
+def test_a_site_on_another_port_sees_the_port_in_its_host(root: Path) -> None:
+    lay(root, nginx(host(app(listen=[8080])), BOOKWORM))
+    (root / "srv/hello/current").mkdir(parents=True)
+    with site(root / "srv/hello/current/gunicorn.sock", "r1"), serving(root, 8080) as front:
+        assert front.get("/", port=8080).seen["headers"]["Host"] == "hello.example.com:8080"
+
+
+# Hostile values
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"server_names": ["a.example; return 200"]},
+        {"server_names": ["a.example\nreturn 200;"]},
+        {"server_names": ["~^.*$"]},
+        {"server_names": ['"']},
+        {"server_names": ["$host"]},
+        {"static": {"/static/ { return 200; } location /x/": "static"}},
+        {"static": {"/static": "static"}},
+        {"static": {"/../": "static"}},
+        {"static": {"/static/$uri/": "static"}},
+        {"media": {"/media/": "../../etc"}},
+        {"media": {"/media/": "/etc"}},
+        {"max_body": "10m; return 200"},
+        {"trusted_proxies": ["10.0.0.0/8 1; default"]},
+        {"wsgi": "hello:app -c /tmp/evil.py"},
+        {"wsgi": "-c:app"},
+        {"wsgi": "hello:app\nExecStartPre=/bin/sh"},
+        {"tls": {"certificate": "/a;b", "key": "/k"}},
+        {"sandbox": {"writable": ["/a /etc"]}},
+        {"sandbox": {"writable": ["/a\nPrivateTmp=no"]}},
+        {"worker_class": "gthread'\nimport os"},
+        {"name": "a/../b"},
+        {"name": "a%i"},
+    ],
+)
+def test_a_hostile_value_is_an_error_of_the_inventory_never_configuration(keys: dict[str, Any]) -> None:
+    with pytest.raises(Faulty):
+        app(**keys)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="$")))
+def test_what_is_quoted_for_nginx_is_one_word_that_reads_back(value: str) -> None:
+    written = literals.nginx(value)
+    if written.startswith('"'):
+        assert written.endswith('"')
+        inner = written[1:-1]
+        assert inner.replace("\\\\", "").replace('\\"', "").count('"') == 0
+        assert inner.replace("\\\\", "\0").replace('\\"', '"').replace("\0", "\\") == value
+    else:
+        assert written == value
+        assert not set(written) & set(" ;{}#\"'\\")
+
+
+def test_nginx_itself_reads_quoted_words_back(root: Path) -> None:
+    """``\\n`` and ``\\t`` mean something to Nginx only as long as their backslash is not doubled."""
+    values = ['a"b', "a\\b", "a\\nb", "\\", "a b;c{d}#e", "'", "{{ x }}", 'é\\"', "", "a\\\\tb"]
+    locations = [
+        f"location = /{number} {{ return 200 {literals.nginx(value)}; }}"
+        for number, value in enumerate(values)
+    ]
+    lay(root, ())
+    text = "events {} http { server { listen 80; " + "\n".join(locations) + "} }"
+    (root / "etc/nginx/nginx.conf").write_text(text)
+    with serving(root) as front:
+        assert [front.get(f"/{number}").body.decode() for number in range(len(values))] == values
+
+
+@pytest.mark.parametrize("value", ["$host", "a\nb", "a\0b", "\x7f"])
+def test_what_nginx_cannot_hold_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="cannot hold"):
+        literals.nginx(value)
+
+
+@pytest.mark.parametrize("value", ["plain", "it's", 'quo"te', "new\nline", "{{ x }}", 7, True, None])
+def test_a_python_literal_evaluates_to_its_value(value: object) -> None:
+    assert eval(literals.python(value), {"__builtins__": {}}) == value
+
+
+def test_what_has_no_python_literal_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a value"):
+        literals.python(object())
+
+
+@pytest.mark.parametrize(
+    ("value", "written", "in_a_command"),
+    [
+        ("/srv/a-b_c", "/srv/a-b_c", "/srv/a-b_c"),
+        ("100%", '"100%%"', '"100%%"'),
+        ("$HOME", '"$HOME"', '"$$HOME"'),
+        ('a "b" \\c', '"a \\"b\\" \\\\c"', '"a \\"b\\" \\\\c"'),
+        ("a\nPrivateTmp=no", '"a\\nPrivateTmp=no"', '"a\\nPrivateTmp=no"'),
+        ("", '""', '""'),
+    ],
+)
+def test_a_word_of_a_unit_stays_one_word(value: str, written: str, in_a_command: str) -> None:
+    assert systemd.word(value) == written
+    assert systemd.command_word(value) == in_a_command
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"B": "2", "A": "1"}, 'A="1"\nB="2"\n'),
+        ({"A": 'it\'s "so" \\ `x` $HOME %i'}, 'A="it\'s \\"so\\" \\\\ \\`x\\` \\$HOME %i"\n'),
+        ({"A": "two\nB=lines\t"}, 'A="two\nB=lines\t"\n'),
+        ({"A": ""}, 'A=""\n'),
+        ({}, ""),
+    ],
+)
+def test_an_environment_file_holds_exactly_the_values(values: dict[str, str], text: str) -> None:
+    assert systemd.environment_file(values) == text
+
+
+@pytest.mark.parametrize(
+    "values", [{"A": "\0"}, {"A": "\r"}, {"A B": "x"}, {"": "x"}, {"1A": "x"}, {"A=": "x"}]
+)
+def test_an_environment_file_refuses_what_systemd_would_drop(values: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"cannot hold|not the name"):
+        systemd.environment_file(values)
+
+
+def test_a_value_that_a_template_cannot_hold_is_named_with_the_templates_line(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/mine.j2").write_text("one\n{{ value | nginx }}\n")
+    with pytest.raises(InputError, match=r"mine\.j2, line 2: .*'\$'"):
+        render("mine.j2", tmp_path, {"value": "$x"})
+
+
+# The unit
+
+
+SANDBOXES: dict[str, dict[str, Any]] = {
+    "closed": {},
+    "everything open": {
+        "writable": ["/var/cache/x"],
+        "jit": True,
+        "proc": True,
+        "home": True,
+        "devices": True,
+    },
+    "no way out": {"outbound": False},
+}
+
+
+def unit(**keys: Any) -> str:
+    [written] = gunicorn(host(app(**keys)), BOOKWORM)
+    return str(getattr(written, "body", ""))
+
+
+@pytest.mark.parametrize("sandbox", SANDBOXES.values(), ids=SANDBOXES.keys())
+def test_systemd_takes_the_unit(root: Path, sandbox: dict[str, Any]) -> None:
+    lay(root, gunicorn(host(app(sandbox=sandbox)), BOOKWORM))
+    runner = root / "srv/hello/activations/7/venv/bin/gunicorn"
+    runner.parent.mkdir(parents=True)
+    runner.write_text("#!/bin/sh\n")
+    runner.chmod(0o755)
+    judged = inside(root, "systemd-analyze verify --man=no hello@7.service")
+    assert (judged.returncode, judged.stderr) == (0, "")
+
+
+def test_a_sandbox_opens_only_what_it_names() -> None:
+    closed = set(unit().splitlines())
+    assert set(unit(sandbox={"jit": True}).splitlines()) == closed - {"MemoryDenyWriteExecute=yes"}
+    assert closed - set(unit(sandbox={"proc": True}).splitlines()) == {
+        "ProcSubset=pid",
+        "ProtectProc=invisible",
+    }
+    assert set(unit(sandbox={"outbound": False}).splitlines()) - closed == {
+        "IPAddressDeny=any",
+        "IPAddressAllow=localhost",
+    }
+    writable = set(unit(sandbox={"writable": ["/var/cache/x"]}).splitlines())
+    assert writable - closed == {"ReadWritePaths=/srv/hello/shared /var/cache/x"}
+    assert set(unit(sandbox={"home": True, "devices": True}).splitlines()) - closed == {
+        "ProtectHome=no",
+        "PrivateDevices=no",
+    }
+
+
+def test_systemd_waits_longer_than_gunicorn() -> None:
+    assert "TimeoutStopSec=65" in unit(graceful_timeout=60).splitlines()
+
+
+# Gunicorn's configuration
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **keys: Any) -> dict[str, Any]:
+    """What Gunicorn would read."""
+    site = app(**keys)
+    file = tmp_path / "gunicorn.conf.py"
+    file.write_text(config(host(site), site, BOOKWORM))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/hello/7")
+    monkeypatch.setenv("BAREHOST_RELEASE", "r7")
+    monkeypatch.setenv("BAREHOST_ACTIVATION", "7")
+    return runpy.run_path(str(file))
+
+
+def test_gunicorn_listens_in_its_runtime_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    read = settings(monkeypatch, tmp_path, timeout=45, max_requests=1000, max_requests_jitter=100)
+    assert read["bind"] == "unix:/run/hello/7/gunicorn.sock"
+    assert (read["workers"], read["threads"], read["worker_class"]) == (2, 8, "gthread")
+    assert (read["timeout"], read["max_requests"], read["max_requests_jitter"]) == (45, 1000, 100)
+    assert read["control_socket_disable"] is True
+    assert read["umask"] == 0o007
+
+
+def test_every_answer_carries_its_release_once_and_the_clients_address(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read = settings(monkeypatch, tmp_path)
+    started: list[Any] = []
+
+    class Worker:
+        @staticmethod
+        def wsgi(environ: dict[str, str], start_response: Any) -> list[bytes]:
+            start_response("200 OK", [("X-RELEASE", "mine"), ("A", "b")])
+            return [environ["REMOTE_ADDR"].encode()]
+
+    worker = Worker()
+    read["post_worker_init"](worker)
+    environ = {"REMOTE_ADDR": "", "HTTP_X_REAL_IP": "192.0.2.7"}
+    assert worker.wsgi(environ, lambda *told: started.append(told)) == [b"192.0.2.7"]
+    assert started == [("200 OK", [("A", "b"), ("X-Release", "r7"), ("X-Activation", "7")])]
+
+
+def test_an_asgi_site_carries_its_release_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    read = settings(monkeypatch, tmp_path, worker_class="uvicorn_worker.UvicornWorker")
+    sent: list[Any] = []
+
+    class Site:
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Release", b"mine")]})
+            await send({"type": "http.response.body", "body": b""})
+
+    class Worker:
+        wsgi: Any = Site()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    worker = Worker()
+    read["post_worker_init"](worker)
+    coroutine = worker.wsgi({"type": "http"}, None, send)
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["headers"] == [(b"x-release", b"r7"), (b"x-activation", b"7")]
+
+
+def test_gunicorns_configuration_compiles_for_the_oldest_python_served() -> None:
+    site = app()
+    ast.parse(config(host(site), site, BOOKWORM), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "hidden"),
+    [
+        ("/static/", "/static/.env", True),
+        ("/static/", "/static/a/.git/config", True),
+        ("/static/", "/static/a.b/c.css", False),
+        ("/.well-known/", "/.well-known/security.txt", False),
+        ("/.well-known/", "/.well-known/.git", True),
+        ("/a.b/", "/aXb/.env", False),
+    ],
+)
+def test_what_starts_with_a_dot_below_a_prefix_is_hidden(prefix: str, path: str, hidden: bool) -> None:
+    assert bool(re.search(hidden_below(prefix), path)) == hidden
