@@ -2,8 +2,8 @@
 # A record goes before what it describes, and what no record describes goes too: a prune that was cut off leaves
 # nothing that somebody could go back to, and nothing for good.
 # Whoever goes to rescue mode and back needs systemd to have read what the switch enabled and disabled. That takes a
-# processor a tenth of a second, which no release has to wait for.
-systemd-run -q --collect --unit="reread-barehost-${RUN##*/}" --on-active=5 --timer-property=AccuracySec=1 \
+# processor a tenth of a second, which no release has to wait for. The timer is the site's own: several may switch in one run.
+systemd-run -q --collect --unit="reread-barehost-${RUN##*/}-$app" --on-active=5 --timer-property=AccuracySec=1 \
   systemctl daemon-reload || exit
 gone() { # folders: each leaves its name at once and its place when it can
   for folder; do
