@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -358,6 +359,14 @@ def test_a_pattern_that_matches_nothing_names_what_comes_near(write: Write, patt
     with pytest.raises(InputError) as caught:
         write(TREE).match(pattern)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("patterns", [("",), (",",), ("web1", " ")])
+def test_an_empty_pattern_is_not_every_host(write: Write, patterns: tuple[str, ...]):
+    inventory = write("all: {hosts: {web1: , web2: }}")
+    with pytest.raises(InputError):
+        inventory.match(*patterns)
+    assert inventory.match() == ("web1", "web2")
 
 
 def test_an_inventory_without_hosts_has_nothing_to_choose(write: Write):
@@ -939,11 +948,31 @@ def scaffold(tmp_path: Path) -> Path:
 def test_the_annotated_example_loads(scaffold: Path):
     web1, shop1 = Inventory.load(scaffold / "inventory").select()
     assert (web1.address, web1.project) == (None, scaffold)
-    assert (shop1.address, shop1.user, shop1.app("hello").server_names[1]) == (
+    assert (shop1.address, shop1.user, shop1.app("hello").server_names) == (
         "192.0.2.10",
         "deploy",
-        "www.example.com",
+        ("example.com",),
     )
+    assert web1.app("hello").server_names == ("web1",)
+
+
+def test_the_annotated_example_names_its_site_in_one_place(scaffold: Path):
+    """Whoever renames it, or writes another one in its place, gets no second site beside it on any host."""
+    hosts = scaffold / "inventory/hosts.yml"
+    hosts.write_text(hosts.read_text().replace("      hello: ", "      shop: "))
+    for host in Inventory.load(scaffold / "inventory").select():
+        assert [app.name for app in host.apps] == ["shop"]
+
+
+def test_the_annotated_example_keeps_secrets_out_of_git(scaffold: Path):
+    subprocess.run(["git", "init", "-q", scaffold], check=True)
+    text = (scaffold / "inventory/hosts.yml").read_text()
+    named = re.findall(r"\{file: ([^}]+/[^}]+)\}", text)
+    assert named
+    for name in named:
+        (scaffold / name).parent.mkdir(exist_ok=True)
+        (scaffold / name).write_text("s3cret")
+        assert subprocess.run(["git", "-C", scaffold, "check-ignore", "-q", name]).returncode == 0
 
 
 def test_the_annotated_example_still_loads_with_every_comment_taken_away(
@@ -962,8 +991,9 @@ def test_the_annotated_example_still_loads_with_every_comment_taken_away(
     assert shop1.jump == ("you@bastion.example.com",)
     assert shop1.app("hello").tls is not None
     assert shop1.app("hello").secrets["SECRET_KEY"].reveal() == "x"
-    declared = yaml.safe_load(hosts.read_text())["all"]["children"]["production"]
-    site = declared["vars"]["apps"]["hello"]
+    everything = yaml.safe_load(hosts.read_text())["all"]
+    declared = everything["children"]["production"]
+    site = everything["vars"]["apps"]["hello"]
     assert keys(App).keys() == site.keys()
     assert keys(Connection).keys() - {"barehost_staging"} <= declared["hosts"]["shop1"].keys()
     for name, field in keys(App).items():
