@@ -98,8 +98,11 @@ class Inventory:
         project: None means the nearest folder, from the first source upwards, that holds a tasks.py.
         """
         if not sources:
-            named = [one for one in os.environ.get("BAREHOST_INVENTORY", "").split(",") if one.strip()]
-            sources = tuple(Path(one.strip()) for one in named)
+            variable = os.environ.get("BAREHOST_INVENTORY")
+            named = [one.strip() for one in (variable or "").split(",") if one.strip()]
+            if variable is not None and not named:
+                raise InputError("BAREHOST_INVENTORY is set and empty; name an inventory in it, or unset it")
+            sources = tuple(map(Path, named))
         chosen = bool(sources)
         if not sources:
             project = project or project_of(Path.cwd())
@@ -227,6 +230,8 @@ class Inventory:
         also in x, ``!x`` takes x away, wherever they stand. A part that matches nothing is an InputError.
         """
         parts = [part.strip() for pattern in patterns for part in pattern.split(",") if part.strip()]
+        if any(not pattern.strip(" ,") for pattern in patterns):
+            raise InputError("an empty pattern chooses no host; for every host say all, or give no pattern")
         chosen = set().union(*(self._matching(part) for part in parts if part[0] not in "!&"))
         if all(part[0] in "!&" for part in parts):
             chosen = set(self._hosts)

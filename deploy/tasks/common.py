@@ -66,6 +66,28 @@ def bare_words(argv: Sequence[str], name: str) -> list[str]:
     return []
 
 
+def refuse_empty(argv: Sequence[str], made: Task[Any]) -> None:
+    """Raise InputError where a command line gives an option, or a bare word, without a value.
+
+    ``--host "$UNSET"`` in a script would otherwise choose every host. Invoke itself refuses a missing value, but not
+    an empty one, nor a missing one of an option that may be repeated.
+    """
+    from deploy.errors import InputError
+
+    argv = list(itertools.takewhile(lambda word: word != "--", argv))
+    named = [one for one in made.get_arguments() if not one.positional]
+    options = {f"--{str(one.name).replace('_', '-')}": one for one in named}
+    for word, following in itertools.zip_longest(argv, argv[1:]):
+        name, joined, value = word.partition("=")
+        if name not in options or not options[name].takes_value:
+            continue
+        given = value if joined else following
+        if given is None or not given.strip(" ,") or (not joined and given.partition("=")[0] in options):
+            raise InputError(f"{name} has no value; leave it out, or say what it is")
+    if not all(word.strip(" ,") for word in bare_words(argv, made.name)):
+        raise InputError(f"an empty word follows {made.name}; leave it out, or say what it is")
+
+
 def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
     """Invoke's task, with errors a user can understand as one sentence, and the exit code as the function's value.
 
@@ -75,10 +97,14 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
     def wrap(body: Callable[..., int | None]) -> Task[Any]:
         @functools.wraps(body)
         def told(*arguments: Any, **values: Any) -> None:
+            def checked(*arguments: Any, **values: Any) -> int | None:
+                refuse_empty(sys.argv[1:], made)
+                return body(*arguments, **values)
+
             numbered = sorted((key for key in values if key[4:].isdigit()), key=lambda key: int(key[4:]))
             if words := [values.pop(key) for key in numbered]:
                 values |= {"names": words} if "names" in names else {"host": [*words, *values["host"]]}
-            code = _told(body, *arguments, **values)
+            code = _told(checked, *arguments, **values)
             if code:
                 raise Exit(code=code)
 

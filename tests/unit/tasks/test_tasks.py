@@ -181,6 +181,48 @@ def test_options_choose_hosts(hosts: Path, invoke: Face):
     assert "wbe1" in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hosts.list", "--host", ""),
+        ("hosts.list", "--host="),
+        ("hosts.list", "--host", " , "),
+        ("hosts.list", "--host"),
+        ("hosts.list", "--host", "--group", "all"),
+        ("hosts.list", "--host", "web1", "--host"),
+        ("hosts.list", "--group", ""),
+        ("hosts.list", "--inventory", ""),
+        ("hosts.list", ""),
+        ("hosts.list", "web1", ""),
+        ("logs", "--site", ""),
+        ("rollback", "--to", ""),
+        ("release", "--batch="),
+        ("staging.down", ""),
+        ("status", "hosts.list", "--host", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_is_given_empty_chooses_nothing(hosts: Path, invoke: Face, words: tuple[str, ...]):
+    """As `--host "$UNSET"` in a script: every host would be the most dangerous reading of it."""
+    code, out, err = invoke(*words)
+    assert (code, "web" in out) == (InputError.exit_code, False)
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_what_follows_two_dashes_may_be_empty(hosts: Path, invoke: Face):
+    _, _, err = invoke("run", "--", "echo", "--host", "")
+    assert "none of the chosen hosts has any site" in err
+
+
+def test_an_empty_variable_does_not_choose_the_usual_inventory(
+    hosts: Path, invoke: Face, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("BAREHOST_INVENTORY", "")
+    code, out, _ = invoke("hosts.list")
+    assert (code, out) == (InputError.exit_code, "")
+
+
 def test_keys_are_not_pinned_without_a_person_or_a_word(hosts: Path, invoke: Face):
     code, _, err = invoke("hosts.trust", "--host", "web1")
     assert code == HostError.exit_code
