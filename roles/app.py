@@ -53,7 +53,9 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         yield Deferred(what=f"the first release of {app.name}", after="package:python3")
         return
 
-    current = now.release if not wanted.ship else None
+    current = (
+        now.release if not wanted.ship and now.manifest else None
+    )  # nobody knows what an unrecorded one holds
     env = variables(app)
     serving = module_of(host, "gunicorn")  # the project's own, where it has one
     if wanted.folder is None:

@@ -3,10 +3,20 @@
 printf 'os %s\nversion %s\ncodename %s\n' "${ID-}" "${VERSION_ID-}" "${VERSION_CODENAME-}"
 printf 'arch %s\n' "$(dpkg --print-architecture 2>/dev/null)"
 read -r name < /proc/sys/kernel/hostname && printf 'hostname %s\n' "$name"
+# A site is known by its records, or by what it serves: the records may be lost.
+recorded=' ' apps=
+for mark in /var/lib/barehost/apps/*; do
+  [ ! -e "$mark" ] || { apps="$apps ${mark##*/}"; recorded="$recorded${mark##*/} "; }
+done
+for mark in /srv/*/current; do
+  app=${mark%/current}; app=${app##*/}
+  case $app in *[!a-z0-9-]*) continue ;; esac
+  case $recorded in *" $app "*) ;; *) [ ! -d "/srv/$app/activations" ] || apps="$apps $app" ;; esac
+done
 # Every link in one question, which is one process: Python's, and those of each site.
 set -- /usr/bin/python3
-for mark in /var/lib/barehost/apps/*; do
-  root=/srv/${mark##*/}
+for app in $apps; do
+  root=/srv/$app
   set -- "$@" "$root/current" "$root"/activations/*/release "$root"/activations/*/venv
 done
 links=$(find "$@" -maxdepth 0 -type l -printf '%p %l\n' 2>/dev/null)
@@ -41,14 +51,13 @@ for daemon in /usr/sbin/chronyd /usr/sbin/ntpd /lib/systemd/systemd-timesyncd; d
   [ ! -x "$daemon" ] || { clock=${daemon##*/}; break; }
 done
 printf 'clock %s\n' "$clock"
-for mark in /var/lib/barehost/apps/*; do
-  [ -e "$mark" ] || continue
-  app=${mark##*/}
+for app in $apps; do
   last=0; for folder in /srv/"$app"/activations/*; do
     n=${folder##*/}; case $n in *[!0-9]*) continue ;; esac
     [ "$n" -gt "$last" ] && last=$n
   done
   target /srv/"$app"/current; current=${to##*/}
+  case $recorded in *" $app "*) ;; *) case $to in activations/*) ;; *) continue ;; esac ;; esac # another tool's
   release=; venv=
   if [ -n "$current" ]; then
     target /srv/"$app"/activations/"$current"/release; release=$to

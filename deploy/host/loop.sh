@@ -3,9 +3,8 @@
 # It travels as one argument, through whatever login shell the user has (bash, dash, fish, csh), so it is
 # joined into one line first: every line ends in ; or a keyword, comments stand alone on a line, and there is
 # no single quote, no exclamation mark and no doubled backslash. deploy/transport/frames.py says what goes over the wire.
-LC_ALL=C; PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; HOME=/root;
-export LC_ALL PATH HOME; unset LANG LANGUAGE ENV BASH_ENV CDPATH; IFS=" ";
-cd /; umask 077;
+# Its environment is the one that deploy/transport/command.py gives it: PATH, HOME and LC_ALL, nothing of the login.
+IFS=" "; cd /; umask 077;
 fail() { echo "barehost: $*"; exit 1; };
 for tool in cat gzip head id mkdir rm sha256sum tail tar tee timeout; do
 command -v "$tool" >/dev/null || fail "missing $tool"; done;

@@ -54,6 +54,7 @@ class Intact(Resource):
         said: dict[str, State | None] = {
             "same": {"intact": True},
             "differs": {"intact": False},
+            "unrecorded": {"intact": False, "recorded": False},
             "absent": None,
         }
         return {one.id: said[answer] for one, answer in zip(resources, answers, strict=True)}
@@ -63,6 +64,11 @@ class Intact(Resource):
         for change in changes:
             one = change.resource
             assert isinstance(one, Intact)
+            if change.actual is not None and change.actual.get("recorded") is False:
+                raise ApplyError(
+                    f"the host has lost its record of release {one.release} of {one.app} (in /var/lib/barehost), so "
+                    "nobody can say whether its files are what was shipped; ship one with invoke release"
+                )
             what = "is gone from" if change.actual is None else "was edited or lost files on"
             raise ApplyError(
                 f"release {one.release} of {one.app} {what} the host, and only the host had it; "
@@ -74,7 +80,8 @@ class Intact(Resource):
 _INTACT = r"""
 # By what find tells; where that differs (a backup that was restored, say), by the hashes of all files.
 intact() { # path record
-  if [ ! -d "$1" ] || [ ! -e "$2/listing" ]; then echo absent; return; fi
+  if [ ! -d "$1" ]; then echo absent; return; fi
+  if [ ! -e "$2/listing" ]; then echo unrecorded; return; fi
   if (cd -- "$1" && listing own "$2" | cmp -s -- - "$2/listing"); then echo same; return; fi
   if (cd -- "$1" && sed -z 's/^.\{66\}//' -- "$2/sums" | xargs -0 -r sha256sum -z -- | sort -z | cmp -s -- - "$2/sums")
   then echo same; else echo differs; fi

@@ -14,8 +14,8 @@ from paramiko import Channel
 from paramiko.ssh_exception import SSHException
 
 from deploy.errors import HostError
-from deploy.shell import Script, Secret, sh
-from deploy.transport import frames, refusals
+from deploy.shell import Script, Secret
+from deploy.transport import command, frames, refusals
 from deploy.transport.link import Link
 from deploy.transport.session import Packing, Reply
 
@@ -28,6 +28,10 @@ _MOST = 1 << 20
 """Bytes taken from the channel at once, if that many are there."""
 _GRACE = 15.0
 """Seconds a reply may be late after the host should have ended the script itself."""
+NOISE = 1 << 20
+"""Bytes that a login may print before the session begins: a thousand screens, and nothing that fills our memory."""
+ANSWER = 256 << 20
+"""Bytes that one script may answer to :meth:`LoopSession.run`; a look at 50,000 files takes 10 MB."""
 _TAIL = 4096
 """Bytes of what came last that are kept to explain how a session ended."""
 _LAST_WORDS = 5.0
@@ -48,17 +52,25 @@ class LoopSession:
         self._lock = threading.RLock()
         self._tail = b""
         self._channel = self._open()
+        self._nonce = ""
         self._nonce, self._spare = self._start(password)
 
     def run(self, script: Script, *, timeout: float, compress: bool = False) -> Reply:
         with self._lock:
             began = time.monotonic()
             incoming = self._ask(script, timeout, compress)
-            stdout = b"".join(self._answer(incoming, began + timeout + _GRACE, None, timeout))
+            stdout = bytearray()
+            for part in self._answer(incoming, began + timeout + _GRACE, None, timeout):
+                stdout += part
+                if len(stdout) > ANSWER:
+                    raise self._too_much()
             reply = self._finished(incoming, began, timeout)
-            if compress:
-                stdout = frames.unsqueeze(stdout)
-            return Reply(reply.rc, stdout, reply.stderr)
+            if not compress:
+                return Reply(reply.rc, bytes(stdout), reply.stderr)
+            try:
+                return Reply(reply.rc, frames.unsqueeze(bytes(stdout), ANSWER), reply.stderr)
+            except OverflowError:
+                raise self._too_much() from None
 
     def put(
         self,
@@ -124,7 +136,7 @@ class LoopSession:
         sudo = self.host.sudo and self._user != "root"
         prompt = f"barehost-{secrets.token_hex(8)}:"
         try:
-            self._channel.exec_command(command(prompt if sudo else None))
+            self._channel.exec_command(command.loop(prompt if sudo else None))
         except (SSHException, EOFError, OSError) as error:
             raise refusals.no_channel(self.host.name, self._user, error) from error
         deadline = time.monotonic() + max(self.host.connect_timeout, 10) + _GRACE
@@ -137,6 +149,10 @@ class LoopSession:
             if not data:
                 self._ended_at_start(heard.replace(prompt.encode(), b""), sudo=sudo, asked=prompts > 0)
             heard += data
+            if len(heard) > NOISE:
+                raise refusals.too_noisy(
+                    self.host.name, self._user, NOISE, heard[-200:].decode(errors="replace")
+                )
             if heard.count(prompt.encode()) > prompts:
                 prompts += 1
                 self._answer_prompt(prompts, password)
@@ -183,6 +199,10 @@ class LoopSession:
             if not data:
                 raise self._ended("a script ran")
 
+    def _too_much(self) -> HostError:
+        self.close()
+        return refusals.too_much(self.host.name, ANSWER)
+
     def _finished(self, incoming: frames.Incoming, began: float, timeout: float) -> Reply:
         reply = incoming.reply
         assert reply is not None
@@ -208,8 +228,12 @@ class LoopSession:
         self.sent += len(data)
 
     def _receive(self, deadline: float | None) -> bytes:
-        """What comes next; empty at the end of the session. TimeoutError when the deadline passes first."""
-        self._channel.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+        """What comes next; empty at the end of the session. TimeoutError when the deadline passes first, or has passed
+        while data kept coming."""
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        self._channel.settimeout(left)
         data: bytes = self._channel.recv(_MOST)
         self.received += len(data)
         self._tail = (self._tail + data)[-_TAIL:]
@@ -221,23 +245,10 @@ class LoopSession:
         with contextlib.suppress(TimeoutError):
             while self._receive(deadline):
                 pass
-        said = self._tail.decode(errors="replace")
+        said = frames.last_words(self._tail, self._nonce).decode(errors="replace")
         error = self._link.transport.get_exception() if not self._link.transport.is_active() else None
         self.close()
         if "barehost: " in said:
             return refusals.rejected(self.host.name, said)
         why = getattr(error, "strerror", None) or error or "the host closed it"
         return refusals.lost(self.host.name, doing, str(why))
-
-
-def command(prompt: str | None) -> str:
-    """The one command of a session: the loop, under sudo when there is a prompt for it to use.
-
-    ``-k`` makes sudo ask each time instead of remembering; env sets its language in any login shell.
-    """
-    loop = sh("sh -c @{loop}", loop=frames.loop())
-    return (
-        loop
-        if prompt is None
-        else sh("env LC_ALL=C sudo -k -S -p @{prompt} -- @{loop}", prompt=prompt, loop=loop)
-    )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -90,9 +91,19 @@ def squeeze(script: bytes) -> bytes:
     return gzip.compress(script, compresslevel=6, mtime=0)
 
 
-def unsqueeze(stdout: bytes) -> bytes:
-    """What a ``zrun`` script printed."""
-    return gzip.decompress(stdout)
+def unsqueeze(stdout: bytes, most: int) -> bytes:
+    """What a ``zrun`` script printed; OverflowError when that is more than ``most`` bytes."""
+    with gzip.open(io.BytesIO(stdout)) as file:
+        text = file.read(most + 1)
+    if len(text) > most:
+        raise OverflowError
+    return text
+
+
+def last_words(output: bytes, nonce: str) -> bytes:
+    """What came after the last whole reply: there the far side says why it ended."""
+    ends = re.compile(rb"^" + re.escape(nonce.encode()) + rb"( \d+ 0)?\n", re.MULTILINE)
+    return output[max((match.end() for match in ends.finditer(output)), default=0) :]
 
 
 class Incoming:

@@ -135,9 +135,11 @@ def start(where: str, user: str, output: str, *, sudo: bool, asked: bool) -> Hos
             f"{where}: {user} is not root there; set ansible_become: true so that sudo is used, or log in as root"
         )
     if "barehost: no folder" in text:
-        return HostError(f"{where}: no folder could be made under /run/barehost: {_tail(text)}")
+        return HostError(f"{where}: no folder could be made under /run/barehost{_reason(text)}")
     if re.search(r"\bsh\W* ([Cc]ommand not found|not found|No such file)|[Uu]nknown command:? \W*sh\b", text):
         return HostError(f"{where}: {user} finds no sh on the host; it needs a POSIX shell")
+    if re.search(r"/usr/bin/env\W* ([Cc]ommand not found|not found|No such file)", text):
+        return HostError(f"{where}: the host has no /usr/bin/env; only Linux with GNU coreutils is served")
     if re.search(r"This account is (currently )?not available|nologin", text):
         return HostError(
             f"{where}: {user} has no login shell there; give the user one (chsh -s /bin/sh {user})"
@@ -165,6 +167,23 @@ def slow_start(where: str, user: str, *, sudo: bool) -> HostError:
         else "; does its login script wait for input?"
     )
     return HostError(f"{where}: {what} for {user} in time{also}")
+
+
+def too_noisy(where: str, user: str, most: int, output: str) -> HostError:
+    """The login prints and prints, and no session begins."""
+    said = _printable(output.split("\n")[-2] if output.count("\n") > 1 else output)
+    return HostError(
+        f"{where}: the login of {user} printed more than {most >> 20} MiB and no session began "
+        f"(its last words: {said!r}); see that user's login script there, and ForceCommand in sshd_config"
+    )
+
+
+def too_much(where: str, most: int) -> HostError:
+    """A script's answer that does not end."""
+    return HostError(
+        f"{where}: the host answered more than {most >> 20} MiB to one question and was given up; "
+        "is it the host it should be?"
+    )
 
 
 def wrong_password(where: str, user: str) -> HostError:
@@ -199,11 +218,16 @@ def rejected(where: str, output: str) -> HostError:
         return HostError(
             f"{where}: there is no space left on the host{place}, nothing was changed; make room and run it again"
         )
-    unstored = re.search(r"(.*)barehost: cannot store (\S+) in (\S+)", text)
+    unstored = re.search(r"barehost: cannot store (\S+) in (\S+)", text)
     if unstored:
-        why = f" ({_tail(unstored[1].strip())})" if unstored[1].strip() else ""
+        advice = (
+            "mount it for writing, and see its kernel log: a faulty disk is made read-only"
+            if "Read-only file system" in text
+            else "see that folder on the host"
+        )
         return HostError(
-            f"{where}: {unstored[2]} could not be stored in {unstored[3]}{why}, nothing was changed; run it again"
+            f"{where}: {unstored[1]} could not be stored in {unstored[2]}{_reason(text)}, nothing was changed; "
+            f"{advice}, then run it again"
         )
     broken = re.search(r"barehost: broken (\S+)", text)
     if broken:
@@ -230,8 +254,18 @@ def _because(text: str) -> str:
     return f" ({_tail(before)})" if before else ""
 
 
+def _reason(text: str) -> str:
+    """What the tool that failed said, without its own name and path; it may come before or after the loop's line."""
+    of_tool = re.sub(r"barehost: (cannot store \S+ in \S+|no folder)", "", text).strip()
+    return f" ({_tail(of_tool.rpartition(': ')[2])})" if of_tool else ""
+
+
 def _tail(text: str) -> str:
     return text if len(text) <= 200 else "…" + text[-200:]
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in text)[-100:]
 
 
 def _said(error: Exception) -> str:

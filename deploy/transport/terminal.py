@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from deploy.shell import Script, sh
-from deploy.transport import refusals, route
+from deploy.shell import Script
+from deploy.transport import command, refusals, route
 from deploy.transport.link import open_link
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ def interact(host: Endpoint, script: Script) -> int:
         sudo = host.sudo and hops[-1].user != "root"
         channel = link.transport.open_session(timeout=host.connect_timeout)
         columns, lines = shutil.get_terminal_size()
-        channel.get_pty(os.environ.get("TERM", "xterm"), columns, lines)
-        channel.exec_command(sh("sudo -- sh -c @{script}" if sudo else "sh -c @{script}", script=str(script)))
+        terminal = os.environ.get("TERM", "xterm")
+        channel.get_pty(terminal, columns, lines)
+        channel.exec_command(command.on_terminal(script, terminal, sudo=sudo))
         with _raw(), _resizing(channel):
             _pump(channel)
         return channel.recv_exit_status()

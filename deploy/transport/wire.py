@@ -14,6 +14,8 @@ from paramiko import Transport
 
 SILENCE = 20.0
 """Seconds without a byte from the other side, keepalives unanswered, after which it counts as dead."""
+GREETING = 1 << 20
+"""Bytes the other side may send before we are logged in: keys, ciphers and a banner take a few kB."""
 _PULSE = 5.0
 """Seconds of quiet after which the other side is asked for a sign of life."""
 
@@ -23,7 +25,8 @@ class Wire:
 
     paramiko sends and receives with short timeouts again and again; each of them asks here whether anything
     was heard within SILENCE seconds, and a ConnectionAbortedError ends the connection when not. Meanwhile
-    :class:`Pulse` asks for signs of life. Before the pulse starts, other deadlines hold.
+    :class:`Pulse` asks for signs of life. Before the pulse starts, other deadlines hold, and so many bytes may come
+    and no more.
     """
 
     def __init__(self, sock: socket.socket | Any, program: subprocess.Popen[bytes] | None = None) -> None:
@@ -32,6 +35,7 @@ class Wire:
         self._tcp = isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX
         self.heard = time.monotonic()
         self.watched = False
+        self._greeted = 0
         self._closed = False  # by that name, for paramiko asks any socket for it
 
     def recv(self, size: int) -> bytes:
@@ -45,6 +49,10 @@ class Wire:
             # put off for 40 ms; the option lasts until the next packet only
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self.heard = time.monotonic()
+        if not self.watched:
+            self._greeted += len(data)
+            if self._greeted > GREETING:  # paramiko would keep all of it, until a line ends
+                raise ConnectionAbortedError(errno.ECONNABORTED, f"{GREETING >> 20} MiB came and no ssh")
         return data
 
     def send(self, data: bytes) -> int:

@@ -268,6 +268,64 @@ def test_any_login_shell_will_do(fussy: StagingHost, shell: str) -> None:
         staging.inside(fussy.name, "usermod", "-s", "/bin/bash", "admin")
 
 
+HOSTILE = "POSIXLY_CORRECT=1 TAR_OPTIONS=--nope DPKG_ROOT=/no SYSTEMD_OFFLINE=1 LD_PRELOAD=/no.so TMPDIR=/no PATH=/no"
+"""What a login may say that would change what coreutils, tar, dpkg, systemctl and every program do."""
+
+
+def variables(target: Host) -> dict[str, str]:
+    """The environment of a script there, without what the session itself adds."""
+    with transport.connect(target) as session:
+        reply = session.run(sh("exec env"), timeout=20)
+    found = dict(line.split("=", 1) for line in reply.stdout.decode().splitlines())
+    own = ("SCRATCH", "SESSION", "LOOP", "PWD", "OLDPWD")
+    return {name: value for name, value in found.items() if name not in own}
+
+
+KNOWN = {
+    "LC_ALL": "C",
+    "HOME": "/root",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+
+
+def test_nothing_of_roots_login_reaches_a_script(plain: StagingHost) -> None:
+    with changed(plain, f"echo export {HOSTILE} > /root/.bashrc", "rm /root/.bashrc"):
+        assert variables(host(plain)) == KNOWN
+
+
+def test_nothing_of_the_login_nor_of_sudos_own_session_reaches_a_script(fussy: StagingHost) -> None:
+    do = (
+        f"echo export {HOSTILE} > /home/admin/.bashrc; cp /etc/environment /etc/environment-;"
+        f"printf '%s\\n' {HOSTILE} | head -n 4 > /etc/environment"
+    )
+    with changed(fussy, do, "rm /home/admin/.bashrc; mv /etc/environment- /etc/environment"):
+        assert variables(host(fussy)) == KNOWN
+
+
+def test_a_host_that_floods_before_the_session_is_given_up(plain: StagingHost) -> None:
+    with changed(plain, "echo 'exec yes' > /root/.bashrc", "rm /root/.bashrc"):
+        assert "printed more than 1 MiB and no session began" in refusal(host(plain))
+
+
+def test_a_login_that_goes_on_printing_is_given_up_in_time(
+    plain: StagingHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.transport.channel._GRACE", -8)
+    slow = "echo 'while echo still here; do sleep 0.05; done' > /root/.bashrc"
+    with changed(plain, slow, "rm /root/.bashrc"):
+        assert "no shell started for root in time" in refusal(host(plain))
+
+
+def test_an_answer_without_end_is_given_up(plain: StagingHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.transport.channel.ANSWER", 4 << 20)
+    for compress in (False, True):
+        with (
+            transport.connect(host(plain)) as session,
+            pytest.raises(HostError, match="answered more than 4 MiB"),
+        ):
+            session.run(sh("head -c 100000000 /dev/zero"), timeout=20, compress=compress)
+
+
 # sudo
 
 
@@ -503,14 +561,17 @@ def test_a_host_that_answers_nothing_is_given_up_in_time() -> None:
     assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", bytes(64 << 20)])
 def test_a_port_that_does_not_speak_ssh(greeting: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def greet() -> None:
-            with server.accept()[0] as client:
+            with server.accept()[0] as client, contextlib.suppress(OSError):
                 client.sendall(greeting)
+                taken.append(len(greeting))
                 over.wait(10)
+
+        taken: list[int] = []
 
         over = threading.Event()
         thread = threading.Thread(target=greet)
@@ -527,6 +588,7 @@ def test_a_port_that_does_not_speak_ssh(greeting: bytes) -> None:
         over.set()
         thread.join()
     assert "does not speak ssh" in said
+    assert sum(taken) < 32 << 20, "all of a flood was read"
 
 
 def test_a_key_that_the_host_does_not_accept(plain: StagingHost, tmp_path: Path) -> None:

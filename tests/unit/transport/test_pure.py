@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from deploy.errors import HostError
 from deploy.inventory.hosts import Host
-from deploy.transport import frames, hostkeys, refusals, route
+from deploy.shell import Script
+from deploy.transport import command, frames, hostkeys, refusals, route
 from deploy.transport.hostkeys import HostKey
 from deploy.transport.route import Hop
 from deploy.transport.session import Reply
@@ -86,7 +87,28 @@ def test_what_a_login_shell_prints_first_is_skipped(noise: bytes) -> None:
 def test_a_script_is_squeezed_and_comes_back() -> None:
     script = b"echo hello\n" * 1000
     assert len(frames.squeeze(script)) < 200
-    assert frames.unsqueeze(frames.squeeze(script)) == script
+    assert frames.unsqueeze(frames.squeeze(script), len(script)) == script
+
+
+def test_an_answer_that_unpacks_to_more_than_may_come_is_refused() -> None:
+    with pytest.raises(OverflowError):
+        frames.unsqueeze(frames.squeeze(bytes(1001)), 1000)
+
+
+@pytest.mark.parametrize(
+    "before", [b"", f"answer\n{NONCE} 0 0\n".encode(), f"x{NONCE} 1 1\noops\n{NONCE}\n".encode()]
+)
+def test_the_last_words_are_what_came_after_the_last_reply(before: bytes) -> None:
+    assert frames.last_words(before + b"mkdir: no\nbarehost: bye\n", NONCE) == b"mkdir: no\nbarehost: bye\n"
+
+
+def test_a_command_on_a_terminal_begins_with_an_environment_of_its_own() -> None:
+    line = command.on_terminal(Script('env; echo "it\'s"'), "xterm", sudo=False)
+    hostile = {"POSIXLY_CORRECT": "1", "LD_PRELOAD": "/no.so", "PATH": "/no"}
+    done = subprocess.run(["/bin/sh", "-c", line], env=hostile, capture_output=True, text=True, check=False)
+    assert sorted(one for one in done.stdout.splitlines() if not one.startswith("PWD=")) == sorted(
+        ["HOME=/root", "LC_ALL=C", f"PATH={command.PATH}", "TERM=xterm", "it's"]
+    )
 
 
 def test_the_loop_is_one_line_that_any_login_shell_leaves_alone() -> None:
@@ -360,7 +382,7 @@ def test_what_the_far_side_said_at_the_start_becomes_one_sentence(
         ),
         (
             "tar: This does not look like a tar archive\nbarehost: cannot store a in /var/x",
-            "a could not be stored in /var/x (tar: This does not look like a tar archive), nothing was changed",
+            "a could not be stored in /var/x (This does not look like a tar archive), nothing was changed",
         ),
         (
             "head: error writing: No space left on device\nbarehost: cannot store a in /var/x",
