@@ -11,10 +11,11 @@ from deploy.facts import AppFacts, Facts
 from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Intact, Leaving, Migrated, Question
 from deploy.render.systemd import environment_file
+from deploy.requirements import read
 from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
-from deploy.resources.venv import Venv, key, read
+from deploy.resources.venv import Venv, key
 from deploy.roles import module_of
 from deploy.site.app import App
 from deploy.site.release import Release

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from deploy import resources
 from deploy.errors import BarehostError, InputError
+from deploy.requirements import Requirements
 from deploy.resource import Change, Check, Deferred, Resource, Upload
 from deploy.resources.account import Group, User
 from deploy.resources.package import Package
@@ -28,7 +29,7 @@ from deploy.resources.run import Run
 from deploy.resources.sysctl import Sysctl
 from deploy.resources.tree import Tree
 from deploy.resources.unit import Unit
-from deploy.resources.venv import Requirements, Venv
+from deploy.resources.venv import Venv
 from deploy.shell import Command, sh
 from tests.unit.fakes import local
 
