@@ -16,14 +16,12 @@ class AppFacts(Struct, frozen=True):
     """What runs of one site, from the record its current activation keeps on the host.
 
     activation: its number; None when the site was never activated.
-    last: the highest number ever used, so that the next one is ``last + 1``.
     release: id of the release that serves; venv: name of its folder under ``venvs/``; None as above.
     manifest: digest of the code it was staged from, as its tree recorded it; None when not recorded.
     """
 
     name: str
     activation: int | None = None
-    last: int = 0
     release: str | None = None
     venv: str | None = None
     manifest: str | None = None
@@ -108,11 +106,10 @@ def parse(output: bytes) -> Facts:
 
 def _app(line: str) -> AppFacts:
     name, *fields = line.split(" ")
-    current, last, release, venv, manifest = (None if field == "-" else field for field in fields)
+    current, release, venv, manifest = (None if field == "-" else field for field in fields)
     return AppFacts(
         name=name,
         activation=int(current) if current is not None else None,
-        last=int(last or 0),
         release=release,
         venv=venv,
         manifest=manifest,

@@ -1,4 +1,4 @@
-"""Gunicorn runs the sites: one template unit a site, one instance an activation. Pure: connects to nothing."""
+"""Gunicorn runs the sites: a unit and a configuration for each activation. Pure: connects to nothing."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from deploy.site.app import App
 
 
 def gunicorn(host: Host, facts: Facts) -> Iterator[Resource]:
-    """The unit ``<app>@.service`` of each site; which instance of it runs is for the activation to say."""
+    """No unit that instances share: a change of it would reach those that run, and one that is gone could start."""
     for app in host.apps:
-        if app.state == "present":
-            yield unit(host, app)
-        else:
-            yield File(f"/etc/systemd/system/{app.name}@.service", state="absent")
+        yield File(f"/etc/systemd/system/{app.name}@.service", state="absent")
 
 
-def unit(host: Host, app: App) -> Template:
-    """The template unit that every activation of the site is an instance of."""
-    return Template(f"/etc/systemd/system/{app.name}@.service", "app@.service.j2", host=host, app=app)
+def unit(host: Host, app: App) -> str:
+    """The unit of an activation of the site, with ``%i`` for its number."""
+    return Template(f"/etc/systemd/system/{app.name}@.service", "app@.service.j2", host=host, app=app).text
 
 
 def config(host: Host, app: App, facts: Facts) -> str:

@@ -169,7 +169,7 @@ def _troubles(state: State, told: Mapping[str, str]) -> Iterator[str]:
         yield "never proven through Nginx"
     if told.get("NeedDaemonReload") == "yes":
         yield "needs daemon-reload"
-    if state["active"] == "active" and (told.get("newer") or told.get("unit") != state["unit"]):
+    if state["active"] == "active" and told.get("newer"):
         yield "older than its configuration"
     if told.get("nginx") != "active":
         yield f"not served: nginx is {told.get('nginx') or 'not there'}"

@@ -1,12 +1,20 @@
-# instances APP: each that systemd knows, with its state, in one question; none where no systemd runs.
+# instances APP: each that systemd knows of a site, with its state, in one question; none where no systemd runs.
 instances() {
   [ -d /run/systemd/system ] || return 0
-  systemctl show --no-pager -p Id,ActiveState -- "$1@*.service"
+  systemctl show --no-pager -p Id,ActiveState -- $patterns
 }
 # look APP: what runs of a site, and what an interrupted switch left running or enabled beside it.
 look() {
-  root=/srv/$1
+  root=/srv/$1 etc=/etc/systemd/system
+  patterns="$1@*.service" # and whatever else its activations bring
+  for file in "$root"/activations/*/units/*; do
+    file=${file##*/}; [ "$file" != '*' ] || continue
+    one="${file%@*}@*.${file##*.}"
+    case " $patterns " in *" $one "*) ;; *) patterns="$patterns $one" ;; esac
+  done
+  set -f # they are for systemd
   instances "$1" > "$SCRATCH/instances-$1" & asking=$!
+  set +f
   links=$(find "$root/current" "$root"/activations/*/release "$root"/activations/*/venv "$root"/activations/*/www \
     -type l -printf '%p//%l\n' 2>/dev/null) # one process for all of them
   n=
@@ -31,33 +39,45 @@ links
       sum=$({ printf %s @{key}; cat "$here/env"; } | sha256sum) || return
       printf 'env keyed:%s\n' "${sum%% *}"
     fi
-    if [ -f "$here/gunicorn.conf.py" ]; then
-      sum=$(sha256sum < "$here/gunicorn.conf.py") || return
-      printf 'config %s\n' "${sum%% *}"
+    app=$1; set --; enabled=enabled
+    for file in "$here/server"/*; do [ ! -f "$file" ] || set -- "$@" "$file"; done
+    for file in "$here/units"/*; do # as they lie where systemd reads them
+      file=${file##*/}; unit=${file%@*}@$n.${file##*.}
+      [ ! -f "$etc/$unit" ] || set -- "$@" "$etc/$unit"
+      [ -L "$etc/multi-user.target.wants/$unit" ] || enabled=disabled
+    done
+    if [ $# -gt 0 ]; then
+      sums=$(sha256sum -- "$@") || return
+      while read -r sum file; do
+        case $file in
+          "$here"/*) printf 'file %s %s\n' "${file##*/}" "$sum" ;;
+          *) file=${file##*/}; printf 'unit %s@.%s %s\n' "${file%@*}" "${file##*.}" "$sum" ;;
+        esac
+      done <<sums
+$sums
+sums
     fi
+    set -- "$app"
     if [ -f "$here/record" ]; then while IFS= read -r line; do printf '%s\n' "$line"; done < "$here/record" || return; fi
-    if [ -L "/etc/systemd/system/multi-user.target.wants/$1@$n.service" ]; then echo 'enabled enabled'
-    else echo 'enabled disabled'; fi
+    printf 'enabled %s\n' "$enabled"
   fi
-  active=inactive running=
+  active=inactive stray=
   wait "$asking" || return
+  stray() { case " $stray " in *" $1 "*) ;; *) stray="$stray $1" ;; esac; }
   while IFS='=' read -r key value; do
     case $key in
-      Id) unit=$value ;;
+      Id) unit=$value; one=${unit##*@}; one=${one%.*} ;;
       ActiveState)
         [ "$unit" != "$1@$n.service" ] || active=$value
-        case $value in active|activating|failed) running="$running $unit" ;; esac ;;
+        case $value in active|activating|failed) [ "$one" = "$n" ] || stray "$unit" ;; esac ;;
     esac
   done < "$SCRATCH/instances-$1"
   printf 'active %s\n' "$active"
-  stray=
-  for link in /etc/systemd/system/multi-user.target.wants/"$1"@*.service; do
-    [ -L "$link" ] || continue
-    unit=${link##*/}; [ "$unit" = "$1@$n.service" ] || stray="$stray $unit"
-  done
-  for unit in $running; do
-    [ "$unit" = "$1@$n.service" ] && continue
-    case " $stray " in *" $unit "*) ;; *) stray="$stray $unit" ;; esac
+  for one in $patterns; do # here they are for the shell
+    for link in "$etc/multi-user.target.wants"/$one; do
+      [ -L "$link" ] || continue
+      unit=${link##*/}; one=${unit##*@}; [ "${one%.*}" = "$n" ] || stray "$unit"
+    done
   done
   printf 'stray %s\n\0' "${stray# }"
 }

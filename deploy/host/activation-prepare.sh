@@ -1,17 +1,38 @@
-# A folder of its own for the next activation, renamed into place when it is whole.
-mkdir -p "$root/activations" || exit
+# A folder of its own for the next activation, renamed into place when it is whole; then its units, which are files
+# in /etc: systemd reads them before anything but / is mounted. A unit that it has not read yet needs no daemon-reload.
+#
+# Numbers are never used twice, also where somebody removed activations: the journal, a process that still runs and
+# the marks of answers go by them.
+code=$root/releases/@{release}
+set -- @{folders} # URL and folder in the release of what Nginx serves
+while [ $# -gt 0 ]; do
+  [ -d "$code/$2" ] || {
+    echo "the release has no folder $2, from which $1 is to be served; mend static: in the inventory, or ship a" \
+      "release that has it (invoke release)"
+    exit 1
+  }
+  shift 2
+done
+mkdir -p "$root/activations" && mkdir -p -m 700 @{numbers} || exit
 n=0
-for folder in "$root"/activations/*; do
-  one=${folder##*/}
-  case $one in *[!0-9]*) continue ;; esac
-  [ "$one" -gt "$n" ] && n=$one
+if [ -s @{numbers}/"$app" ]; then read -r n < @{numbers}/"$app"; fi
+for one in "$root"/activations/* "$etc/$app"@*.service $(units "$app@*.service"); do
+  one=${one##*/}; one=${one#"$app@"}; one=${one%.service}
+  case $one in '' | *[!0-9]*) continue ;; esac
+  [ "$one" -le "$n" ] || n=$one
 done
 n=$((n + 1)); of "$n"
-rm -rf "$root/activations/.new"
+echo "$n" > @{numbers}/"$app.new" && sync @{numbers}/"$app.new" && mv -f @{numbers}/"$app.new" @{numbers}/"$app" || exit
+new=$root/activations/.new
+rm -rf "$new"
 umask 027
-mkdir -p "$root/activations/.new/www" && cd "$root/activations/.new" || exit
-tar -xpzf "$UPLOAD/activation-$app" --no-same-owner && ln -s "$socket" gunicorn.sock || exit
+mkdir -p "$new/www" && cd "$new" || exit
+tar -xpzf "$UPLOAD/activation-$app" --no-same-owner && ln -s "$socket" app.sock || exit
 umask 077
-printf 'unit %s\nrenewed %s\n' @{unit} @{renewed} > record && chown -hR "root:$app" . && chown root:root env record || exit
-sync -f . && mv -T "$root/activations/.new" "$here" || exit
-echo "$n" > "$RUN/$app.n"
+echo "renewed "@{renewed} > record && chown -hR "root:$app" . && chown -R root:root env record units || exit
+sync -f . && mv -T "$new" "$here" || exit
+for file in "$here/units"/*; do
+  one=${file##*/}; one=$etc/${one%@*}@$n.${one##*.}
+  cp "$file" "$one" && chmod 644 "$one" && sync "$one" || exit
+done
+sync "$etc" && echo "$n" > "$RUN/$app.n" || exit

@@ -1,4 +1,5 @@
 # The new activation must answer through Nginx while the old still runs; else the link goes back.
+[ -e "$RUN/$app.error-log" ] || marked error
 most=@{timeout}; [ "$most" -le 15 ] || most=15
 clock; end=$((seconds + most))
 while :; do
@@ -9,16 +10,16 @@ ASK
   clock; [ "$seconds" -lt "$end" ] || break
   sleep 0.05
 done
-tail -n 5 "/var/log/nginx/$app.error.log" 2>/dev/null
+logged error | tail -n 5
 echo "through Nginx: $answer"
 record failed
 [ -e "$RUN/$app.old" ] || exit 1 # this run did not switch: what serves stays
 read -r old < "$RUN/$app.old"
 if [ -n "$old" ]; then
-  enabled "$app@$old.service" && sync -f "$wants" && current "$old" && sync -f "$root" || exit
+  enabled "$old" && sync -f "$wants" && current "$old" && sync -f "$root" || exit
 else
   rm -f "$root/current"
 fi
-disabled "$unit"
-drained "$socket" 5; systemctl stop "$unit"; rm -rf "$here"
+disabled "$n"
+drained "$socket" 5; systemctl stop "$unit"; forgotten "$n"
 exit 1

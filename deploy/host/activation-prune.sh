@@ -1,4 +1,4 @@
-# Keeps the current and the previous release and the newest healthy ones; what failed takes no place.
+# Keeps the current and the previous activation and the newest healthy releases; what failed takes no place.
 # A record goes before what it describes, and what no record describes goes too: a prune that was cut off leaves
 # nothing that somebody could go back to, and nothing for good.
 # Whoever goes to rescue mode and back needs systemd to have read what the switch enabled and disabled. That takes a
@@ -10,24 +10,36 @@ gone() { # folders: each leaves its name at once and its place when it can
     if [ -e "$folder" ]; then mv -T "$folder" "$root/.gone" && rm -rf "$root/.gone" || exit; fi
   done
 }
-rm -rf "$root/.gone" || exit
+rm -rf "$root/.gone" "$root/activations/.new" || exit
 read -r old < "$RUN/$app.old"
-previous=
-if [ -n "$old" ]; then previous=$(readlink "$root/activations/$old/release"); previous=${previous##*/}; fi
-for folder in "$root"/activations/* "$root"/activations/.new; do
-  one=${folder##*/}
-  [ "$one" = "$n" ] || [ "$one" = "$old" ] || gone "$folder"
-done
+runs() { # N: whether anything of that activation does, were it on its way out
+  units_of "$1" | xargs systemctl show --value -p ActiveState -- | grep -qv '^inactive$\|^failed$\|^$'
+}
+# What runs keeps its units, without which systemd would stop it otherwise than they say, and all that it reads.
 kept=0 releases=' ' venvs=' '
+for folder in "$root"/activations/*; do
+  one=${folder##*/}
+  if [ "$one" = "$n" ] || [ "$one" = "$old" ] || runs "$one"; then
+    release=$(readlink "$folder/release"); releases="$releases${release##*/} "
+    venv=$(readlink "$folder/venv"); venvs="$venvs${venv##*/} "
+  else
+    for unit in $(units_of "$one"); do rm -f "$wants/$unit" "$etc/$unit" || exit; done
+    gone "$folder"
+  fi
+done
+for file in "$etc/$app"@*.service; do # of an activation whose folder somebody removed
+  one=${file##*@}; one=${one%.service}
+  [ "$one" = '*' ] || [ -d "$root/activations/$one" ] || runs "$one" || rm -f "$wants/${file##*/}" "$file" || exit
+done
 for file in $(ls -1r @{records}/"$app"); do
   record=@{records}/$app/$file healthy= venv=
   while read -r key value; do
     case $key in healthy) healthy=1 ;; venv) venv=$value ;; esac
   done < "$record"
-  if [ "$file" = @{release} ] || [ "$file" = "$previous" ]; then stays=1
-  elif [ -n "$healthy" ] && [ -d "$root/releases/$file" ] && [ "$kept" -lt @{keep} ]; then stays=1
-  else stays=
-  fi
+  case $releases in
+    *" $file "*) stays=1 ;;
+    *) stays=; if [ -n "$healthy" ] && [ -d "$root/releases/$file" ] && [ "$kept" -lt @{keep} ]; then stays=1; fi ;;
+  esac
   if [ -n "$stays" ]; then
     kept=$((kept + 1)); releases="$releases$file "; venvs="$venvs$venv "
   else

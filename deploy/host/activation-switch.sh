@@ -3,6 +3,6 @@
 old=$(readlink "$root/current") || old=
 old=${old##*/}
 echo "$old" > "$RUN/$app.old" || exit
-stat -c '%i %s' "/var/log/nginx/$app.access.log" > "$RUN/$app.log" 2>/dev/null
-enabled "$unit" && sync -f "$wants" && current "$n" && sync -f "$root" || exit
-[ -z "$old" ] || [ "$old" = "$n" ] || disabled "$app@$old.service"
+marked access
+enabled "$n" && sync -f "$wants" && current "$n" && sync -f "$root" || exit
+[ -z "$old" ] || [ "$old" = "$n" ] || disabled "$old"

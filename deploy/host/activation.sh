@@ -4,7 +4,7 @@ app=@{app}; root=/srv/$app
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 record() { printf '%s %s\n' "$1" "$(now)" >> @{records}/"$app"/@{release}; }
 note() { printf '\n\036%s note %s\n' "$NONCE" "$*"; }
-of() { unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1/gunicorn.sock; }
+of() { unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1/app.sock; }
 clock() { read -r seconds rest < /proc/uptime && seconds=${seconds%.*}; } # whatever happens to the time of day
 busy() { [ "$(grep -c " $1\$" /proc/net/unix)" -gt 1 ]; } # the listener of a socket, and a request at least
 drained() { # the socket of an instance that gets no new requests: wait until only its listener is left
@@ -14,18 +14,43 @@ drained() { # the socket of an instance that gets no new requests: wait until on
     sleep 0.05
   done
 }
-wants=/etc/systemd/system/multi-user.target.wants
+etc=/etc/systemd/system
+wants=$etc/multi-user.target.wants
+units_of() { # N: the units of an activation, by the files in its folder: hello@.service is hello@N.service
+  for file in "$root/activations/$1/units"/*; do
+    file=${file##*/}
+    [ "$file" != '*' ] && echo "${file%@*}@$1.${file##*.}" || echo "$app@$1.service"
+  done
+}
 # For the next boot: the links that systemctl would make, which first reads every unit; after the prune systemd does.
-enabled() { [ -d "$wants" ] || mkdir "$wants" && ln -sfT "/etc/systemd/system/$app@.service" "$wants/$1"; }
-disabled() { rm -f "$wants/$1"; }
+enabled() { # N
+  [ -d "$wants" ] || mkdir "$wants" || return
+  for one in $(units_of "$1"); do ln -sfT "$etc/$one" "$wants/$one" || return; done
+}
+disabled() { for one in $(units_of "$1"); do rm -f "$wants/$one"; done; } # N
 current() { ln -sfT "activations/$1" "$root/.current.new" && mv -fT "$root/.current.new" "$root/current"; }
+# N: an activation of which nothing runs. Its folder names its units, so it goes after them.
+forgotten() {
+  for one in $(units_of "$1"); do rm -f "$wants/$one" "$etc/$one"; done
+  rm -rf "${root:?}/activations/$1"
+}
 refused() { # an instance that never had a request of a visitor: nothing to wait for
   systemctl stop --no-block "$unit"; systemctl kill -s KILL "$unit" 2>/dev/null; systemctl stop "$unit"
   systemctl reset-failed "$unit" 2>/dev/null
-  rm -rf "$here"
+  forgotten "$n"
 }
-journal() { # what the instance itself said last, without what every traceback at import or every halt of Gunicorn has
-  journalctl "_SYSTEMD_UNIT=$unit" -n 120 --no-pager -o cat | grep -v '^  File "<frozen importlib\|\] \[INFO\] ' | awk '
+marked() { stat -c '%i %s' "/var/log/nginx/$app.$1.log" > "$RUN/$app.$1-log" 2>/dev/null; } # access or error
+logged() { # access or error: what Nginx wrote to that log since it was marked
+  read -r inode size < "$RUN/$app.$1-log" || return
+  [ "$(stat -c %i "/var/log/nginx/$app.$1.log")" = "$inode" ] || size=0
+  tail -c "+$((size + 1))" "/var/log/nginx/$app.$1.log"
+}
+# What the instance itself said since this run started it, last, without what every traceback at import or every halt
+# of Gunicorn has. Not by -n, which takes the first lines where --since is given, before systemd 254.
+journal() {
+  clock; began=$seconds; { read -r began < "$RUN/$app.started"; } 2>/dev/null
+  journalctl "_SYSTEMD_UNIT=$unit" --since "-$((seconds - began + 1))s" --no-pager -o cat | tail -n 120 |
+    grep -v '^  File "<frozen importlib\|\] \[INFO\] ' | awk '
     /^Traceback \(most recent call last\):/ { held = $0; next }
     held == "" { print; next }
     { held = held "\n" $0 }

@@ -52,10 +52,6 @@ for daemon in /usr/sbin/chronyd /usr/sbin/ntpd /lib/systemd/systemd-timesyncd; d
 done
 printf 'clock %s\n' "$clock"
 for app in $apps; do
-  last=0; for folder in /srv/"$app"/activations/*; do
-    n=${folder##*/}; case $n in *[!0-9]*) continue ;; esac
-    [ "$n" -gt "$last" ] && last=$n
-  done
   target /srv/"$app"/current; current=${to##*/}
   case $recorded in *" $app "*) ;; *) case $to in activations/*) ;; *) continue ;; esac ;; esac # another tool's
   release=; venv=
@@ -70,6 +66,6 @@ for app in $apps; do
     [ -e "$record" ] && read -r manifest < "$record"
   fi
   release=${release##*/} venv=${venv##*/}
-  printf 'app %s %s %s %s %s %s\n' "$app" "${current:--}" "$last" "${release:--}" "${venv:--}" "${manifest:--}"
+  printf 'app %s %s %s %s %s\n' "$app" "${current:--}" "${release:--}" "${venv:--}" "${manifest:--}"
 done
 :

@@ -4,6 +4,9 @@ left() { # app keep|purge: one line with what is there of it
   for part in current releases venvs activations assets; do
     if [ -e "$root/$part" ] || [ -L "$root/$part" ]; then found="$found $part"; fi
   done
+  for file in /etc/systemd/system/"$1"@*.service; do
+    [ ! -f "$file" ] || found="$found ${file##*/}"
+  done
   if [ "$2" = purge ]; then
     [ ! -e "$root" ] || found="$found $root"
     ! getent passwd "$1" >/dev/null || found="$found account"

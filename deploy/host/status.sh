@@ -3,16 +3,15 @@ about() { # app: key=value lines with what an activation's own state does not sa
   printf 'site=%s\nnginx=%s\n' "$1" "$nginx"
   n=$(readlink "/srv/$1/current") || return 0
   printf 'memory=%s\n' "$(memory "$1")"
-  n=${n##*/}; here=/srv/$1/activations/$n; unit=/etc/systemd/system/$1@.service
+  n=${n##*/}; here=/srv/$1/activations/$n
   shown=$(systemctl show --timestamp=us+utc -p NeedDaemonReload,ExecMainStartTimestamp -- "$1@$n.service") || return
   printf '%s\n' "$shown"
   started=${shown##*ExecMainStartTimestamp=}; started=${started%%
 *}
   if [ -n "$started" ]; then
     case $started in *.*) ;; *) started="$started + 1 second" ;; esac # systemd 247 tells no fractions
-    printf 'newer=%s\n' "$(find "$here/env" "$here/gunicorn.conf.py" -newerct "$started" 2>/dev/null | head -n 1)"
+    printf 'newer=%s\n' "$(find "$here/env" "$here/server" "/etc/systemd/system/$1@$n.service" -type f -newerct "$started" 2>/dev/null | head -n 1)"
   fi
-  if [ -f "$unit" ]; then sum=$(sha256sum < "$unit") || return; printf 'unit=%s\n' "${sum%% *}"; fi
   release=$(readlink "$here/release") || return 0
   record=@{records}/$1/${release##*/}
   [ ! -f "$record" ] || while read -r key value; do

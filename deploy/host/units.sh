@@ -1,6 +1,6 @@
-# units APP OPTION: a site's instances that systemd has loaded; none where no systemd runs.
+# units PATTERN: the units that systemd has loaded; none where no systemd runs.
 units() {
   [ -d /run/systemd/system ] || return 0
-  loaded=$(systemctl list-units --plain --no-legend --no-pager "$2" "$1@*.service") || return
+  loaded=$(systemctl list-units --plain --no-legend --no-pager --all "$1") || return
   printf '%s\n' "$loaded" | while read -r name rest; do echo "$name"; done
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from deploy.errors import LookError
 from deploy.files.archive import Member, stream
-from deploy.release.shared import HOST, RECORDS, UNITS, program
+from deploy.release.shared import HOST, NUMBERS, RECORDS, UNITS, program
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, key, keyed, sh
 
@@ -43,8 +43,10 @@ class Question(Struct, frozen=True):
 class Activation(Resource):
     """The site ``app`` runs ``release`` on ``venv`` with this environment and configuration, and traffic goes there.
 
-    env: the environment file, compared by a keyed digest and never shown. config: Gunicorn's configuration.
-    unit: digest of the template unit that instances start from. www: URL folder → folder in the release.
+    env: the environment file, compared by a keyed digest and never shown. files: what the server reads, name →
+    text. units: what systemd runs, ``hello@.service`` → text; the activation's number is ``%i`` there and stands
+    behind the @ of its name. All of it belongs to this activation alone, until it is pruned: whatever the next one
+    is, this one starts, stops and boots as it did. www: URL folder → folder in the release.
     drain: seconds that requests of the old instance may still take after the switch.
     keep: healthy releases that stay on the host.
     renewed: id of a run that asks for a new activation whatever serves; empty: none does.
@@ -57,8 +59,8 @@ class Activation(Resource):
     release: str
     venv: str
     env: bytes = field(repr=False)
-    config: str = field(repr=False)
-    unit: str
+    files: tuple[tuple[str, str], ...] = field(repr=False)
+    units: tuple[tuple[str, str], ...] = field(repr=False)
     www: tuple[tuple[str, str], ...]
     question: Question
     drain: int
@@ -74,9 +76,9 @@ class Activation(Resource):
             "release": self.release,
             "venv": self.venv,
             "environment": keyed(self.env),
-            "configuration": hashlib.sha256(self.config.encode()).hexdigest(),
+            "configuration": _digest(_sums(self.files)),
             "static folders": self._www,
-            "unit": self.unit,
+            "unit": _digest(_sums(self.units)),
             "active": "active",
             "enabled": True,
             "proven": True,
@@ -118,7 +120,8 @@ class Activation(Resource):
     def _steps(self, change: Change) -> Iterator[Step]:
         differs = set(change.keys)
         if change.actual is not None and "left over" in differs:
-            yield self._command("stop what an unfinished switch left of", _LEFT_OVER)
+            left = str(change.actual["left over"]).split()
+            yield self._command("stop what an unfinished switch left of", _LEFT_OVER, left=left)
         if change.actual is not None and differs <= MENDED:
             if differs & {"active", "enabled"}:
                 yield self._command("start", _CURRENT + _AGAIN + _START)
@@ -127,7 +130,10 @@ class Activation(Resource):
                 yield self._command("prove through Nginx", _CURRENT + _PROVE)
             return
         yield Upload(
-            f"activation-{self.app}", self._pack, len(self.www) + 2, len(self.env) + len(self.config)
+            f"activation-{self.app}",
+            self._pack,
+            len(self.www) + len(self.files) + len(self.units) + 4,
+            len(self.env) + sum(len(text) for _, text in (*self.files, *self.units)),
         )
         yield self._command("prepare an activation of", _PREPARE)
         yield self._command("start", _NEW + _START)
@@ -137,12 +143,13 @@ class Activation(Resource):
         yield self._command("drain and stop the old instance of", _NEW + _DRAIN)
         yield self._command("prune", _NEW + _PRUNE)
 
-    def _command(self, label: str, text: str) -> Command:
-        values: dict[str, Script | str | int] = {
+    def _command(self, label: str, text: str, left: Sequence[str] = ()) -> Command:
+        values: dict[str, Script | str | int | Sequence[str]] = {
             "app": self.app,
             "release": self.release,
             "venv": self.venv,
-            "unit": self.unit,
+            "folders": [word for url, folder in self.www for word in (f"/{url}/", folder)],
+            "left": left,
             "ask": Script(ASK),
             "name": self.question.name,
             "path": self.question.path,
@@ -153,6 +160,7 @@ class Activation(Resource):
             "drain": self.drain,
             "keep": self.keep,
             "records": RECORDS,
+            "numbers": NUMBERS,
             "renewed": self.renewed,
         }
         whole = _PRELUDE + text
@@ -167,7 +175,8 @@ class Activation(Resource):
             [
                 Member("env", mode=0o600, data=self.env),
                 Member("about", mode=0o640, data=f"BAREHOST_RELEASE={self.release}\n".encode()),
-                Member("gunicorn.conf.py", mode=0o640, data=self.config.encode()),
+                *(Member(f"server/{name}", mode=0o640, data=text.encode()) for name, text in self.files),
+                *(Member(f"units/{name}", mode=0o644, data=text.encode()) for name, text in self.units),
                 Member("release", "l", target=code),
                 Member("venv", "l", target=f"/srv/{self.app}/venvs/{self.venv}"),
                 *(Member(f"www/{url}", "l", target=f"{code}/{folder}") for url, folder in self.www),
@@ -177,11 +186,11 @@ class Activation(Resource):
 
 def _state(lines: Sequence[str]) -> State | None:
     told: dict[str, str] = {}
-    www = []
+    many: dict[str, list[str]] = {"www": [], "file": [], "unit": []}
     for line in lines:
         key, _, value = line.partition(" ")
-        if key == "www":
-            www.append(value)
+        if key in many:
+            many[key].append(value)
         else:
             told[key] = value
     if not told.get("current"):
@@ -190,15 +199,25 @@ def _state(lines: Sequence[str]) -> State | None:
         "release": told.get("release", ""),
         "venv": told.get("venv", ""),
         "environment": told.get("env", ""),
-        "configuration": told.get("config", ""),
-        "static folders": "\n".join(sorted(www)),
+        "configuration": _digest(many["file"]),
+        "static folders": "\n".join(sorted(many["www"])),
         "renewed": told.get("renewed", ""),
-        "unit": told.get("unit", ""),
+        "unit": _digest(many["unit"]),
         "active": told.get("active", ""),
         "enabled": told.get("enabled") == "enabled",
         "proven": "proven" in told,
         "left over": told.get("stray", ""),
     }
+
+
+def _sums(files: Iterable[tuple[str, str]]) -> list[str]:
+    """What a host says of files that are as they should be: name and SHA-256."""
+    return [f"{name} {hashlib.sha256(text.encode()).hexdigest()}" for name, text in files]
+
+
+def _digest(sums: Iterable[str]) -> str:
+    """One value for all of them."""
+    return hashlib.sha256("\n".join(sorted(sums)).encode()).hexdigest()
 
 
 _LOOK = program("activation-look")
@@ -211,9 +230,9 @@ _NEW = 'read -r n < "$RUN/$app.n" && of "$n" || exit\n'
 
 _CURRENT = 'n=$(readlink "$root/current") && n=${n##*/} && of "$n" || exit\n'
 
-_AGAIN = 'enabled "$unit" || exit\nsystemctl reset-failed "$unit" 2>/dev/null\n'
+_AGAIN = 'enabled "$n" || exit\nsystemctl reset-failed "$unit" 2>/dev/null\n'
 
-_PREPARE = program("activation-prepare")
+_PREPARE = UNITS + program("activation-prepare")
 
 _START = program("activation-start")
 
@@ -225,6 +244,6 @@ _PROVE = program("activation-prove")
 
 _DRAIN = program("activation-drain")
 
-_LEFT_OVER = UNITS + program("activation-left-over")
+_LEFT_OVER = program("activation-left-over")
 
 _PRUNE = program("activation-prune")

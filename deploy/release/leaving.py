@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deploy.errors import LookError
-from deploy.release.shared import RECORDS, UNITS, program
+from deploy.release.shared import NUMBERS, RECORDS, UNITS, program
 from deploy.resource import Change, Phase, Resource, State, Step
 from deploy.shell import Command, Script, join, sh
 
@@ -59,7 +59,8 @@ class Leaving(Resource):
             one = change.resource
             assert isinstance(one, Leaving)
             text = _LEAVE + (_PURGE if one.purge else "")
-            yield Command(f"remove the site {one.app}", sh(text, app=one.app, records=RECORDS))
+            numbers = {"numbers": NUMBERS} if one.purge else {}
+            yield Command(f"remove the site {one.app}", sh(text, app=one.app, records=RECORDS, **numbers))
 
 
 _LEFT = program("leaving-look")

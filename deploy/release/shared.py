@@ -1,4 +1,4 @@
-"""What the rooms of a release have in common: where records lie, how a site's units are told, where scripts are."""
+"""What the rooms of a release share: where records and numbers lie, how units are listed, where scripts are."""
 
 from __future__ import annotations
 
@@ -14,5 +14,8 @@ def program(name: str) -> str:
     """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
     return (HOST / f"{name}.sh").read_text()
 
+
+NUMBERS = "/var/lib/barehost/activations"
+"""On the host: one file a site, with the number of its newest activation. No number is used twice."""
 
 UNITS = program("units")

@@ -126,6 +126,9 @@ done
 for lock in lock run; do
   [ ! -e "/run/barehost/$lock" ] || flock -w 3 "/run/barehost/$lock" true || echo "locked: $lock"
 done
+for unit in /etc/systemd/system/hello@*; do
+  one=${unit#*@}; [ -d "/srv/hello/activations/${one%.service}" ] || echo "no activation: $unit"
+done
 systemctl list-units --plain --no-legend --all 'barehost-*' 'run-*.service'
 for release in /srv/hello/releases/*; do
   [ -e "/var/lib/barehost/apps/hello/${release##*/}" ] || echo "no record: $release"

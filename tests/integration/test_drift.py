@@ -140,8 +140,8 @@ LOADED = [
     ),
     Drift(
         "the site's unit was edited and loaded",
-        "sed -i 's/^UMask=.*/UMask=0000/' /etc/systemd/system/hello@.service && systemctl daemon-reload",
-        "path:/etc/systemd/system/hello@.service",
+        f"sed -i 's/^UMask=.*/UMask=0000/' /etc/systemd/system/{UNIT} && systemctl daemon-reload",
+        "activation:hello",
         f"systemctl show -p UMask {UNIT} | grep -q 0027",
     ),
 ]
@@ -161,6 +161,16 @@ SWITCH = [
         "rm /srv/hello/current",
         "activation:hello",
         f"test -L /srv/hello/current && systemctl is-active -q {UNIT}",
+    ),
+]
+
+ACTIVATIONS = [
+    Drift(
+        "the activations were removed",
+        "readlink /srv/hello/current > /root/was && rm -rf /srv/hello/activations",
+        "activation:hello",
+        f"test -d /srv/hello/current/. && systemctl is-active -q {UNIT} && "
+        'n=$(basename "$(readlink /srv/hello/current)") && test "$n" -gt "$(basename "$(cat /root/was)")"',
     ),
 ]
 
@@ -190,6 +200,7 @@ def shop(host: StagingHost, state: Path, tmp_path_factory: pytest.TempPathFactor
         pytest.param(LOADED, id="loaded"),
         pytest.param(SITE, id="the site's environment"),
         pytest.param(SWITCH, id="the switch"),
+        pytest.param(ACTIVATIONS, id="the activations"),
     ],
 )
 def test_the_very_next_run_sees_all_drift_and_mends_it(

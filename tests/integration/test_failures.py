@@ -119,7 +119,8 @@ def small(host: StagingHost, where: str, free: int) -> None:
     sh(
         host,
         f"systemctl stop 'hello@*' && cp -a {where} /root/moved && mount -t tmpfs -o mode=$(stat -c %a {where}) "
-        f"tmpfs {where} && cp -a /root/moved/. {where}/ && systemctl start hello@1 && "
+        f"tmpfs {where} && cp -a /root/moved/. {where}/ && "
+        "systemctl start hello@$(basename $(readlink /srv/hello/current)) && "
         f"mount -o remount,size=$(($(du -sk {where} | cut -f1) + {free}))k {where}",
     )
 

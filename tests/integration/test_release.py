@@ -93,12 +93,19 @@ def test_a_release_is_proven_counted_and_said_so(served: Served, clone: Clone, p
     assert "done" in history.out
 
 
+ANOTHER = """n=$(basename "$(readlink /srv/hello/current)")
+cp -a "/srv/hello/activations/$n" /srv/hello/activations/99
+cp "/etc/systemd/system/hello@$n.service" /etc/systemd/system/hello@99.service
+"""
+"""One more activation, like the one that serves."""
+
+
 def test_an_instance_that_nobody_wants_is_seen_and_stopped(
     served: Served, clone: Clone, project: Project
 ) -> None:
     host = clone(served("bookworm"))
     project.serve(host)
-    sh(host, "cp -a /srv/hello/$(readlink /srv/hello/current) /srv/hello/activations/99")
+    sh(host, ANOTHER)
     sh(host, "systemctl start hello@99")
     assert "hello@99.service" in project.run("plan").out
     with quick(host):
@@ -112,7 +119,7 @@ def test_an_instance_that_a_cut_switch_left_enabled_starts_once_more_and_is_then
 ) -> None:
     host = clone(served("bookworm"))
     project.serve(host)
-    sh(host, "cp -a /srv/hello/$(readlink /srv/hello/current) /srv/hello/activations/99")
+    sh(host, ANOTHER)
     sh(host, "systemctl enable -q hello@99")
     staging.reboot(host.name)
     assert sh(host, "systemctl is-active hello@99") == "active\n"

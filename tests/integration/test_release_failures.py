@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from booting import Boot, Clone
 from releasing import HEALTH, broken, edit, hello, listed, mend, quick, serving, ship, tidy
-from sites import Project, new_project, sh
+from sites import CHECKOUT, Project, ask, new_project, sh, until
 
+from deploy import staging
 from deploy.staging import Image, StagingHost
+
+TEMPLATES = CHECKOUT / "deploy/templates"
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,30 @@ def test_a_rollback_never_lands_on_a_failed_release(site: tuple[StagingHost, Pro
     assert f"holds no healthy release {bad}" in broken(project, "--to", bad, task="rollback", code=3).err
     ship(project, task="rollback")
     assert serving(host) not in (bad, good)
+
+
+def test_a_unit_whose_switch_failed_leaves_the_release_before_its_own_also_after_a_reboot(
+    served: Callable[[str], Image], clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    project.serve(host, hello(health=HEALTH))
+    before = sh(host, "readlink /srv/hello/current; systemctl cat 'hello@*'")
+    ours = (TEMPLATES / "app@.service.j2").read_text()
+    for mistake in ("first", "second"):
+        command = f"\nExecStart=/bin/sh -c 'echo the {mistake} mistake; exit 1'\n#"
+        project.write("templates/app@.service.j2", ours.replace("\nExecStart=", command))
+        with quick(host):
+            done = broken(project, task="provision")
+        assert f"the {mistake} mistake" in done.said, done.said
+        assert f"the {'first' if mistake == 'second' else 'second'} mistake" not in done.said, done.said
+    assert sh(host, "readlink /srv/hello/current; systemctl cat 'hello@*'") == before
+    host = staging.reboot(host.name)
+    until(lambda: ask(host).status == 200, what="the release before does not serve after a boot")
+    (project.folder / "templates/app@.service.j2").unlink()
+    project.settled()
+    ship(project, task="restart")
+    assert sh(host, "readlink /srv/hello/current") == "activations/4\n", "a number was used twice"
+    tidy(host)
 
 
 def test_without_room_in_memory_nothing_is_begun(site: tuple[StagingHost, Project]) -> None:

@@ -33,7 +33,7 @@ SITE = hello(build=["sleep 0.2; date > built"], migrate=["sleep 0.2"], keep=3)
 
 EVIDENCE = """
 date; tail -n 20 /var/log/nginx/hello.error.log; grep -v '"status":200' /var/log/nginx/hello.access.log | tail -n 20
-journalctl -n 60 --no-pager -o short-precise; grep gunicorn.sock /proc/net/unix
+journalctl -n 60 --no-pager -o short-precise; grep app.sock /proc/net/unix
 """
 """What the host knows of a request that was lost."""
 

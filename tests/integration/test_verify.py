@@ -62,25 +62,23 @@ STILL_SERVING = [
     ),
     Damage(f"systemctl disable -q {UNIT}", "it runs and starts at boot", "gone after a reboot"),
     Damage(
-        "ln -s /etc/systemd/system/hello@.service /etc/systemd/system/multi-user.target.wants/hello@99.service",
+        "ln -s ../hello@99.service /etc/systemd/system/multi-user.target.wants/hello@99.service",
         "only one activation runs and is enabled",
         "hello@99.service",
     ),
     Damage(
-        "echo >> /srv/hello/current/gunicorn.conf.py",
+        "echo >> /srv/hello/current/server/gunicorn.conf.py",
         "its process is younger than its configuration",
         "gunicorn",
     ),
-    Damage(
-        "echo >> /etc/systemd/system/hello@.service", "it runs the unit it was activated with", "was changed"
-    ),
+    Damage(f"echo >> /etc/systemd/system/{UNIT}", "it runs the units it was activated with", "was changed"),
     Damage(
         "sed -i /^healthy/d /var/lib/barehost/apps/hello/*",
         "it was healthy when it was activated",
         "never seen",
     ),
     Damage(
-        "chmod 777 /run/hello/*/gunicorn.sock /run/hello/*",
+        "chmod 777 /run/hello/*/app.sock /run/hello/*",
         "nobody else can connect to its socket",
         "any user",
     ),
@@ -281,7 +279,7 @@ def apart(served: Served, clone: Clone, project: Project) -> Iterator[Machine]:
 
 STATES = [
     ("systemctl kill -s KILL nginx; systemctl stop nginx", "running, not served: nginx is inactive"),
-    ("echo >> /srv/hello/current/gunicorn.conf.py", "running, older than its configuration"),
+    ("echo >> /srv/hello/current/server/gunicorn.conf.py", "running, older than its configuration"),
     ("systemctl disable -q UNIT", "running, not started at boot"),
     (
         "systemctl start hello@99.service || true",
@@ -293,7 +291,7 @@ STATES = [
 
 def test_status_says_what_is_wrong(apart: Machine) -> None:
     sh(apart.host, "cp -a /srv/hello /tmp/hello")
-    sh(apart.host, "mkdir -p /etc/systemd/system/hello@99.service.d")
+    sh(apart.host, f"cd /etc/systemd/system && sed s,/%i/,/1/, {UNIT} > hello@99.service")
     assert apart.status()["state"] == "running"
     for done, state in STATES:
         sh(apart.host, done.replace("UNIT", UNIT))

@@ -93,18 +93,20 @@ def test_its_process_is_younger_than_its_configuration(
         told["FragmentPath"],
         *told.get("DropInPaths", "").split(),
         f"{here}env",
-        f"{here}gunicorn.conf.py",
+        *(f"{here}server/{name}" for name in host.file(f"{here}server").listdir()),
     ]
     newer = [file for file in files if host.check_output("find %s -newerct %s", file, started)]
     assert not newer, f"changed after {unit} was started: {', '.join(newer)}"
 
 
-def test_it_runs_the_unit_it_was_activated_with(host: Host, site: App) -> None:
-    lines = host.check_output("cat %s", f"{site.root}/current/record").splitlines()
-    recorded = dict(line.split(" ", 1) for line in lines if " " in line)
-    unit = host.file(f"/etc/systemd/system/{site.name}@.service")
-    assert unit.exists, f"{unit.path} is missing"
-    assert unit.sha256sum == recorded.get("unit"), f"{unit.path} was changed since the site was activated"
+def test_it_runs_the_units_it_was_activated_with(host: Host, site: App, serving: AppFacts) -> None:
+    brought = host.file(f"{site.root}/current/units")
+    assert brought.exists, f"{brought.path} is missing"
+    for name in brought.listdir():
+        unit = host.file(f"/etc/systemd/system/{name.replace('@', f'@{serving.activation}')}")
+        assert unit.exists, f"{unit.path} is missing"
+        activated = host.file(f"{brought.path}/{name}")
+        assert unit.sha256sum == activated.sha256sum, f"{unit.path} was changed since the site was activated"
 
 
 def test_it_was_healthy_when_it_was_activated(host: Host, site: App, serving: AppFacts) -> None:
@@ -138,12 +140,12 @@ def test_it_has_workers(host: Host, pid: str) -> None:
 
 def test_nginx_can_connect_to_its_socket(host: Host, site: App) -> None:
     with host.sudo("www-data"):
-        tried = host.run("/usr/bin/python3 -ISc %s %s", CONNECT, f"{site.root}/current/gunicorn.sock")
+        tried = host.run("/usr/bin/python3 -ISc %s %s", CONNECT, f"{site.root}/current/app.sock")
     assert tried.rc == 0, f"www-data cannot connect: {last(tried.stderr)}"
 
 
 def test_nobody_else_can_connect_to_its_socket(host: Host, site: App, serving: AppFacts) -> None:
-    socket = f"/run/{site.name}/{serving.activation}/gunicorn.sock"
+    socket = f"/run/{site.name}/{serving.activation}/app.sock"
     with host.sudo("nobody"):
         tried = host.run("/usr/bin/python3 -ISc %s %s", CONNECT, socket)
     assert tried.rc != 0, f"any user of the host can connect to {socket}"

@@ -75,7 +75,7 @@ def host(folder: Path, *apps: App, **release: Any) -> Host:
 
 def serving(manifest: str | None = None) -> Facts:
     """Facts of a host where the old release serves."""
-    return replace(KNOWN, apps=(AppFacts("hello", 3, 3, OLD, "4f6bc2ad", manifest),))
+    return replace(KNOWN, apps=(AppFacts("hello", 3, OLD, "4f6bc2ad", manifest),))
 
 
 def said(one: Host, facts: Facts) -> dict[str, Resource]:

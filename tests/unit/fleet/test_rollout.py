@@ -22,7 +22,7 @@ from deploy.site.release import Release
 from tests.unit.fakes.fake import BARE, FakeHost, Thing
 
 MIGRATE = ("python manage.py migrate",)
-SERVING = structs.replace(BARE, apps=(AppFacts("hello", activation=1, last=1, release="old", venv="v1"),))
+SERVING = structs.replace(BARE, apps=(AppFacts("hello", activation=1, release="old", venv="v1"),))
 
 
 def site(host: Host, facts: Facts) -> Iterator[Resource]:
@@ -38,9 +38,7 @@ def site(host: Host, facts: Facts) -> Iterator[Resource]:
 
 def switched(facts: Facts) -> Facts:
     """As the host tells after its switch."""
-    return structs.replace(
-        facts, apps=(structs.replace(facts.app("hello"), activation=2, last=2, release="new"),)
-    )
+    return structs.replace(facts, apps=(structs.replace(facts.app("hello"), activation=2, release="new"),))
 
 
 def fake(**more: object) -> FakeHost:

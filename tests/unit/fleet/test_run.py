@@ -146,7 +146,7 @@ class TestSandboxes:
 
 
 def test_facts_are_remembered_for_each_host(tmp_path: Path):
-    facts = Facts(os="debian", apps=(AppFacts("hello", 1, 1, "r", "v"),))
+    facts = Facts(os="debian", apps=(AppFacts("hello", 1, "r", "v"),))
     fleet.remember(tmp_path, "web1", facts)
     fleet.remember(tmp_path, "web1", facts)
     assert fleet.recall(tmp_path, "web1") == facts

@@ -14,15 +14,14 @@ from deploy.report.standings import table
 
 NONCE = "0123456789abcdef"
 RELEASE = "20261123-090927-e3275db"
-UNIT = "8e8e6321f7eb569700ee7f8a26f2b1785b244d87384b5800c4f901c38c199249"
 
 ACTIVATION = {
     "current": "2",
     "release": RELEASE,
     "venv": "78df6c198d427112",
     "env": "aa",
-    "config": "bb",
-    "unit": UNIT,
+    "file": "gunicorn.conf.py bb",
+    "unit": "hello@.service cc",
     "active": "active",
     "enabled": "enabled",
     "stray": "",
@@ -34,7 +33,6 @@ TOLD = {
     "NeedDaemonReload": "no",
     "ExecMainStartTimestamp": "Mon 2026-11-23 09:13:55.100994 UTC",
     "newer": "",
-    "unit": UNIT,
     "commit": "e3275db19b5d481a72e619048ab035966339b98c",
 }
 
@@ -53,7 +51,7 @@ def answer(
     about = "\n".join([f"site={site}", *(f"{key}={value}" for key, value in (told or TOLD).items())])
     return (
         f"\n\x1e{NONCE} status 0\n"
-        f"os debian\nversion 12\napp {site} {number} 2 {release} - -\n"
+        f"os debian\nversion 12\napp {site} {number} {release} - -\n"
         f"\n\x1e{NONCE} facts 0\n"
         f"{look}\n\0\x1d{NONCE}\n{about}\n\x1d{NONCE}\n"
     ).encode()
@@ -97,8 +95,7 @@ def test_a_site_that_runs_is_told_with_everything_that_is_known() -> None:
         ({"proven": None}, {}, "running, never proven through Nginx"),
         ({}, {"NeedDaemonReload": "yes"}, "running, needs daemon-reload"),
         ({}, {"newer": "/srv/hello/activations/2/env"}, "running, older than its configuration"),
-        ({}, {"unit": "another digest"}, "running, older than its configuration"),
-        ({"active": "inactive"}, {"unit": "another digest"}, "stopped"),
+        ({"active": "inactive"}, {"newer": "/srv/hello/activations/2/env"}, "stopped"),
         ({}, {"nginx": "failed"}, "running, not served: nginx is failed"),
         ({}, {"nginx": ""}, "running, not served: nginx is not there"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from dataclasses import replace
@@ -22,8 +23,8 @@ ONE = Activation(
     release="r2",
     venv="v2",
     env=b'KEY="hunter2"\n',
-    config="workers = 2\n",
-    unit="u2",
+    files=(("gunicorn.conf.py", "workers = 2"),),
+    units=(("hello@.service", "[Service]"), ("hello-mail@.service", "[Unit]")),
     www=(("static", "static"), ("a/b", "web/dist")),
     question=Question("hello.example.com", "/", 200, 30, 80, "http"),
     drain=30,
@@ -31,24 +32,27 @@ ONE = Activation(
 )
 
 
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def told(**changed: str) -> bytes:
     """What a host prints that runs it; a key set to nothing is left out."""
-    expected = ONE.expected() or {}
     lines = {
         "current": "2",
         "release": "r2",
         "venv": "v2",
         "env": keyed(ONE.env),
-        "config": str(expected["configuration"]),
-        "unit": "u2",
+        "file": f"gunicorn.conf.py {sha256('workers = 2')}",
+        "unit": f"hello@.service {sha256('[Service]')}",
         "proven": "2026-11-23T14:15:02Z",
         "active": "active",
         "enabled": "enabled",
         "stray": "",
     } | changed
-    www = ["www static -> static", "www a/b -> web/dist"]
+    more = ["www static -> static", "www a/b -> web/dist", f"unit hello-mail@.service {sha256('[Unit]')}"]
     return "\n".join(
-        ["hello", *(f"{key} {value}" for key, value in lines.items() if value != "-"), *www, "\0"]
+        ["hello", *(f"{key} {value}" for key, value in lines.items() if value != "-"), *more, "\0"]
     ).encode()
 
 
@@ -67,8 +71,9 @@ WHOLE += ["drain and stop the old instance of", "prune"]
         ({"release": "r1"}, ("release",), WHOLE),
         ({"venv": "v1"}, ("venv",), WHOLE),
         ({"env": "0"}, ("environment",), WHOLE),
-        ({"config": "0"}, ("configuration",), WHOLE),
-        ({"unit": "u1"}, ("unit",), WHOLE),
+        ({"file": "gunicorn.conf.py 0"}, ("configuration",), WHOLE),
+        ({"file": "-"}, ("configuration",), WHOLE),
+        ({"unit": "hello@.service 0"}, ("unit",), WHOLE),
         ({"active": "failed"}, ("active",), ["start", "health of", "prove through Nginx"]),
         ({"enabled": "disabled"}, ("enabled",), ["start", "health of", "prove through Nginx"]),
         ({"proven": "-"}, ("proven",), ["prove through Nginx"]),
@@ -128,7 +133,9 @@ def test_what_is_sent_of_an_activation():
     assert members == {
         "about": 0o640,
         "env": 0o600,
-        "gunicorn.conf.py": 0o640,
+        "server/gunicorn.conf.py": 0o640,
+        "units/hello@.service": 0o644,
+        "units/hello-mail@.service": 0o644,
         "release": "/srv/hello/releases/r2",
         "venv": "/srv/hello/venvs/v2",
         "www/static": "/srv/hello/releases/r2/static",

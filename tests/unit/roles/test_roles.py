@@ -286,8 +286,8 @@ def test_workers_follow_the_cores_by_how_they_wait(keys: dict[str, Any], cores: 
     assert workers(app(**keys), cores) == expected
 
 
-def test_a_site_that_left_has_no_unit() -> None:
+def test_no_site_has_a_unit_that_its_activations_share() -> None:
     host = Host("web1", apps=(app(), app(name="gone", state="absent")))
     resources = said(host, MACHINE, gunicorn)
-    assert resources["path:/etc/systemd/system/hello@.service"].expected() is not None
-    assert resources["path:/etc/systemd/system/gone@.service"].expected() is None
+    for name in ("hello", "gone"):
+        assert resources[f"path:/etc/systemd/system/{name}@.service"].expected() is None

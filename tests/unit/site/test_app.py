@@ -277,7 +277,7 @@ def test_the_users_and_groups_of_a_fresh_debian_are_taken():
 def test_the_longest_name_still_fits_a_socket_path():
     longest = "a" * 31
     assert NAME.fullmatch(longest)
-    for path in (f"/srv/{longest}/current/gunicorn.sock", f"/run/{longest}/999999999/gunicorn.sock"):
+    for path in (f"/srv/{longest}/current/app.sock", f"/run/{longest}/999999999/app.sock"):
         assert len(path) < 108
 
 

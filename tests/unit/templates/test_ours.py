@@ -26,7 +26,9 @@ from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.render import literals, systemd
 from deploy.render.templates import render
-from deploy.roles.gunicorn import config, gunicorn
+from deploy.resources.path import File
+from deploy.roles.gunicorn import config
+from deploy.roles.gunicorn import unit as unit_of
 from deploy.roles.nginx import nginx, proof
 from deploy.roles.static import hidden_below
 from deploy.schema.model import Faulty, build
@@ -106,7 +108,7 @@ def front() -> Iterator[Front]:
             }
             here = activation(root, number, files, lambda here: None)
             (here / "env").write_text("SECRET=1")
-            (here / "gunicorn.sock").symlink_to(f"/srv/hello/run/{number}.sock")
+            (here / "app.sock").symlink_to(f"/srv/hello/run/{number}.sock")
             packed = root / f"srv/hello/releases/r{number}/static/site.css.gz"
             packed.write_bytes(gzip.compress(f"/* release {number} */".encode()))
         (root / "srv/hello/run").mkdir()
@@ -433,7 +435,7 @@ def test_tls_serves_its_site_and_nobody_elses_name(root: Path, version: str) -> 
     challenge.write_text("key")
     activation(root, 1, {}, lambda here: None)
     switch(root, 1)
-    with site(root / "srv/hello/activations/1/gunicorn.sock", "r1"), serving(root) as front:
+    with site(root / "srv/hello/activations/1/app.sock", "r1"), serving(root) as front:
         assert front.get("/", port=443, tls=True).seen["headers"]["X-Forwarded-Proto"] == "https"
         moved = front.get("/a?b=c")
         assert (moved.status, moved.headers["location"]) == (301, "https://hello.example.com/a?b=c")
@@ -458,7 +460,7 @@ def test_only_a_trusted_proxy_is_believed(root: Path) -> None:
     lay(root, nginx(host(trusted, other), BOOKWORM))
     for name in ("hello", "other"):
         (root / "srv" / name / "current").mkdir(parents=True)
-    hello, second = (root / "srv" / name / "current/gunicorn.sock" for name in ("hello", "other"))
+    hello, second = (root / "srv" / name / "current/app.sock" for name in ("hello", "other"))
     with site(hello, "r1"), site(second, "r1"), serving(root) as front:
         believed, not_believed = asked(front, 80), asked(front, 81)
     assert (believed["X-Forwarded-For"], believed["X-Forwarded-Proto"]) == ("192.0.2.7", "https")
@@ -468,7 +470,7 @@ def test_only_a_trusted_proxy_is_believed(root: Path) -> None:
 def test_a_site_on_another_port_sees_the_port_in_its_host(root: Path) -> None:
     lay(root, nginx(host(app(listen=[8080])), BOOKWORM))
     (root / "srv/hello/current").mkdir(parents=True)
-    with site(root / "srv/hello/current/gunicorn.sock", "r1"), serving(root, 8080) as front:
+    with site(root / "srv/hello/current/app.sock", "r1"), serving(root, 8080) as front:
         assert front.get("/", port=8080).seen["headers"]["Host"] == "hello.example.com:8080"
 
 
@@ -612,13 +614,13 @@ SANDBOXES: dict[str, dict[str, Any]] = {
 
 
 def unit(**keys: Any) -> str:
-    [written] = gunicorn(host(app(**keys)), BOOKWORM)
-    return str(getattr(written, "body", ""))
+    site = app(**keys)
+    return unit_of(host(site), site)
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES.values(), ids=SANDBOXES.keys())
 def test_systemd_takes_the_unit(root: Path, sandbox: dict[str, Any]) -> None:
-    lay(root, gunicorn(host(app(sandbox=sandbox)), BOOKWORM))
+    lay(root, [File("/etc/systemd/system/hello@7.service", unit(sandbox=sandbox))])
     runner = root / "srv/hello/activations/7/venv/bin/gunicorn"
     runner.parent.mkdir(parents=True)
     runner.write_text("#!/bin/sh\n")
@@ -666,7 +668,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **keys: Any) -> di
 
 def test_gunicorn_listens_in_its_runtime_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     read = settings(monkeypatch, tmp_path, timeout=45, max_requests=1000, max_requests_jitter=100)
-    assert read["bind"] == "unix:/run/hello/7/gunicorn.sock"
+    assert read["bind"] == "unix:/run/hello/7/app.sock"
     assert (read["workers"], read["threads"], read["worker_class"]) == (2, 8, "gthread")
     assert (read["timeout"], read["max_requests"], read["max_requests_jitter"]) == (45, 1000, 100)
     assert read["control_socket_disable"] is True
