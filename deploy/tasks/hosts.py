@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from invoke import Context
 
 from deploy.tasks.common import chosen, task
+
+if TYPE_CHECKING:
+    from deploy.inventory.hosts import Host
 
 
 @task(
@@ -23,24 +27,31 @@ def trust(
     yes: bool = False,
     replace: bool = False,
 ) -> int:
-    """Show the fingerprints of hosts' keys and pin them; --replace where a key has changed for a good reason."""
-    from deploy import report, transport
+    """Show the fingerprints of hosts' keys, first of the jump hosts before them, and pin them."""
     from deploy.errors import InputError
 
-    code = 0
-    for one in chosen(host, group, inventory):
-        keys = transport.scan(one)
+    trusted = [_trusted(one, yes=yes, replace=replace) for one in chosen(host, group, inventory)]
+    return 0 if all(trusted) else InputError.exit_code
+
+
+def _trusted(host: Host, *, yes: bool, replace: bool) -> bool:
+    """Pin the keys of each jump host that is not known yet, then the host's own; False where a person said no."""
+    from deploy import report, transport
+
+    while True:
+        shown = transport.scan(host)
+        whose = f"the jump host {shown.jump}, on the way to {host.name}" if shown.jump else host.name
         report.table(
             ["host", "key", "fingerprint", "so far"],
-            [[key.name, key.kind, key.fingerprint, transport.standing(one, key)] for key in keys],
+            [[key.name, key.kind, key.fingerprint, transport.standing(host, key)] for key in shown.keys],
         )
-        if not yes and not _agreed(f"Are these the keys of {one.name}? Compare them on its console. [y/N] "):
-            report.say(f"{one.name}: nothing pinned")
-            code = InputError.exit_code
-            continue
-        pinned = transport.trust(one, keys, replace=replace)
-        report.say(f"{one.name}: {len(pinned)} pinned" if pinned else f"{one.name}: known already")
-    return code
+        if not yes and not _agreed(f"Are these the keys of {whose}? Compare them on its console. [y/N] "):
+            report.say(f"{whose}: nothing pinned")
+            return False
+        pinned = transport.trust(host, shown.keys, replace=replace)
+        report.say(f"{whose}: {len(pinned)} pinned" if pinned else f"{whose}: known already")
+        if shown.jump is None:
+            return True
 
 
 @task(name="list")

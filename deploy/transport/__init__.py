@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from deploy.shell import Script, Secret
 from deploy.transport import hostkeys, route
-from deploy.transport.hostkeys import HostKey
+from deploy.transport.hostkeys import HostKey, Presented
 from deploy.transport.session import Reply, Session
 
 if TYPE_CHECKING:
     from deploy.transport.endpoint import Endpoint
 
-__all__ = ["HostKey", "Reply", "Session", "connect", "interact", "scan", "standing", "trust"]
+__all__ = ["HostKey", "Presented", "Reply", "Session", "connect", "interact", "scan", "standing", "trust"]
 
 
 def connect(host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Session:
@@ -62,11 +62,11 @@ def interact(host: Endpoint, script: Script) -> int:
     return on_terminal(host, script)
 
 
-def scan(host: Endpoint) -> list[HostKey]:
-    """The host's keys, fetched without trusting any: for a person to compare their fingerprints.
+def scan(host: Endpoint) -> Presented:
+    """The keys of the first hop to the host that is not trusted yet, else the host's own; none is trusted by it.
 
-    When a jump host on the way is not trusted yet, its keys come instead: trust them, then scan again.
-    Raises HostError as :func:`connect` does.
+    For a person to compare their fingerprints. Behind a jump host that is not trusted nothing can be seen: trust its
+    keys, then scan again. Raises HostError as :func:`connect` does.
     """
     from deploy.transport.link import fetch
 
@@ -75,14 +75,20 @@ def scan(host: Endpoint) -> list[HostKey]:
 
 def standing(host: Endpoint, key: HostKey) -> str:
     """What the known_hosts files say of a key: ``trusted``, ``unknown``, ``changed`` or ``revoked``."""
-    hops = route.route(host, route.lookup())
-    files = next((hop.known_hosts for hop in hops if hop.pin == key.name), hops[-1].known_hosts)
-    return hostkeys.standing(hostkeys.read(files), key)
+    return hostkeys.standing(_known(host, key), key)
 
 
 def trust(host: Endpoint, keys: Sequence[HostKey], *, replace: bool = False) -> list[HostKey]:
     """Pin keys in the project's known_hosts file; those that were new to it.
 
-    A key that differs from a pinned one is a HostError unless ``replace``.
+    Raises HostError for a revoked key, and for one that differs from what any known_hosts file has, unless ``replace``.
     """
+    for key in keys:
+        hostkeys.refuse_unsafe(_known(host, key), [key], replace=replace)
     return hostkeys.pin(hostkeys.pins(host.project), keys, replace=replace)
+
+
+def _known(host: Endpoint, key: HostKey) -> list[list[hostkeys.Known]]:
+    """What the known_hosts files say that count for the hop whose key it is."""
+    hops = route.route(host, route.lookup())
+    return hostkeys.read(next(hop.known_hosts for hop in hops if hop.pin == key.name))

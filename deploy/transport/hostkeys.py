@@ -44,6 +44,14 @@ class HostKey(Struct, frozen=True):
         return f"{self.name} {self.kind} {base64.b64encode(self.blob).decode()}"
 
 
+class Presented(Struct, frozen=True):
+    """What one hop on the way to a host presented: every key it has. jump: its login where it is a jump host,
+    as user@host:port; None: it is the host itself."""
+
+    keys: tuple[HostKey, ...]
+    jump: str | None
+
+
 class Known(Struct, frozen=True):
     """One line of a known_hosts file. revoked: the key must never be accepted, for no host it matches."""
 
@@ -150,21 +158,33 @@ def check(files: Sequence[Sequence[Known]], key: HostKey, host: str) -> None:
         )
 
 
+def refuse_unsafe(files: Sequence[Sequence[Known]], keys: Sequence[HostKey], *, replace: bool) -> None:
+    """Raise HostError for a key that must not be pinned: it is revoked, or another one of its kind is known.
+
+    replace: that other one may go.
+    """
+    for key in keys:
+        shown = f"{_short(key.kind)} key {key.fingerprint} of {key.name}"
+        if standing(files, key) == "revoked":
+            raise HostError(
+                f"a known_hosts file marks the {shown} as revoked; its owner must give the host a new one"
+            )
+        known = [one for one in _pins(files, key.name) if one.kind == key.kind]
+        if known and not replace and all(one.blob != key.blob for one in known):
+            raise HostError(
+                f"{known[0].file}:{known[0].line} has another {_short(key.kind)} key than the {shown}: if the host "
+                "was set up anew, give --replace to pin the new one"
+            )
+
+
 def pin(file: Path, keys: Sequence[HostKey], *, replace: bool = False) -> list[HostKey]:
     """Write keys into a known_hosts file and return those that were not there.
 
-    A host that the file knows with another key of the same kind is a HostError, unless ``replace``: then
-    all that the file had for it goes. The file is replaced in one rename, readable by its owner only.
+    replace: all that the file had for their host goes. :func:`refuse_unsafe` says whether they may be pinned. The
+    file is replaced in one rename, readable by its owner only.
     """
     text = file.read_text() if file.exists() else ""
     entries = parse(text, file)
-    for key in keys:
-        old = [one for one in entries if not one.revoked and one.matches(key.name)]
-        if not replace and any(one.kind == key.kind and one.blob != key.blob for one in old):
-            raise HostError(
-                f"{file} has another {_short(key.kind)} key for {key.name}: if the host was set up anew, "
-                "give --replace to put the new one in its place"
-            )
     names = {key.name for key in keys}
     gone = {one.line for one in entries if replace and not one.revoked and any(map(one.matches, names))}
     new = [

@@ -14,7 +14,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from deploy.errors import HostError
 from deploy.transport import hostkeys, refusals
-from deploy.transport.hostkeys import HostKey, Known
+from deploy.transport.hostkeys import HostKey, Known, Presented
 from deploy.transport.login import Login
 from deploy.transport.route import Hop
 from deploy.transport.wire import Pulse, Wire
@@ -82,27 +82,27 @@ def open_link(host: str, hops: tuple[Hop, ...]) -> Link:
     return link
 
 
-def fetch(host: str, hops: tuple[Hop, ...]) -> list[HostKey]:
-    """Every host key of the first hop whose key is not trusted yet, or of the host itself; logs in only before it.
+def fetch(host: str, hops: tuple[Hop, ...]) -> Presented:
+    """Every key of the first hop that is not trusted yet, or of the host itself; logs in only before it.
 
-    A jump host that is not trusted hides what is behind it: trust its keys, and ask again.
+    A jump host that is not trusted hides what is behind it: trust its keys, and fetch again.
     """
     link = Link()
+    *jumps, last = hops
     try:
-        for position, hop in enumerate(hops):
-            keys = _keys(host, hop, link if position else None)
+        for hop in jumps:
+            keys = _keys(host, hop, link if link.wire else None)
             known = hostkeys.read(hop.known_hosts)
-            trusted = any(hostkeys.standing(known, key) == "trusted" for key in keys)
-            if position == len(hops) - 1 or not trusted:
-                return keys
-            wire = _carrier(host, hop, link if position else None)
+            if not any(hostkeys.standing(known, key) == "trusted" for key in keys):
+                return Presented(keys, str(hop))
+            wire = _carrier(host, hop, link if link.wire else None)
             link.add(_login(f"{host}: jump host {hop.address}", host, hop, wire), wire)
+        return Presented(_keys(host, last, link if link.wire else None), None)
     finally:
         link.close()
-    raise AssertionError("a route has at least one hop")
 
 
-def _keys(host: str, hop: Hop, before: Link | None) -> list[HostKey]:
+def _keys(host: str, hop: Hop, before: Link | None) -> tuple[HostKey, ...]:
     keys: dict[bytes, HostKey] = {}
     for kind in _KINDS:
         wire = _carrier(host, hop, before)
@@ -118,7 +118,7 @@ def _keys(host: str, hop: Hop, before: Link | None) -> list[HostKey]:
             raise refusals.handshake(host, hop, error) from error
         finally:
             transport.close()
-    return list(keys.values())
+    return tuple(keys.values())
 
 
 def _carrier(where: str, hop: Hop, before: Link | None) -> Wire:

@@ -104,7 +104,7 @@ def at_a_terminal(project: Project, words: list[str], answers: list[str]) -> tup
             screen += os.read(master, 65536)
         except OSError:  # the far end of the terminal is closed
             break
-        if waiting and screen.rstrip().endswith(b":"):
+        if waiting and screen.rstrip().endswith((b":", b"[y/N]")):
             os.write(master, waiting.pop(0).encode() + b"\n")
     os.close(master)
     return process.wait(10), screen.decode()
@@ -149,4 +149,29 @@ def test_an_unknown_key_is_refused_until_it_is_trusted_and_a_changed_one_until_i
     assert stranger.run("hosts.trust", "--host", "shop1", "--yes").code == 4
     assert stranger.run("plan").code == 4
     assert stranger.run("hosts.trust", "--host", "shop1", "--yes", "--replace").code == 0
+    assert stranger.run("plan").code == 2
+
+
+def test_a_jump_host_is_trusted_by_its_own_name_before_the_host_behind_it(
+    bare: Boot, stranger: Project
+) -> None:
+    door = bare("bookworm", port=2222)
+    inner = bare("trixie", behind=door.name)
+    way = f"root@{door.address}:2222"
+    stranger.inventory({"shop1": known(inner, ansible_ssh_common_args=f"-o ProxyJump={way}")})
+    pins = stranger.state / "known_hosts"
+
+    code, screen = at_a_terminal(stranger, ["hosts.trust", "--host", "shop1"], answers=["y", "n"])
+    first, second = (line for line in screen.splitlines() if "[y/N]" in line)
+    assert way in first
+    assert way not in second
+    assert "shop1" in second
+    assert code == 3, screen
+    names = {line.split()[0] for line in pins.read_text().splitlines()}
+    assert names == {f"[{door.address}]:2222"}, "what nobody agreed to is pinned"
+
+    trusted = stranger.run("hosts.trust", "--host", "shop1", "--yes")
+    assert trusted.code == 0, trusted.said
+    names = {line.split()[0] for line in pins.read_text().splitlines()}
+    assert names == {f"[{door.address}]:2222", inner.address}
     assert stranger.run("plan").code == 2

@@ -453,7 +453,7 @@ def test_an_unknown_key_is_refused_with_its_fingerprint(plain: StagingHost, pins
 
 def test_scanned_keys_are_trusted_only_when_told_so(plain: StagingHost, pins: Path) -> None:
     stranger = host(plain, known_hosts=None)
-    keys = transport.scan(stranger)
+    keys = list(transport.scan(stranger).keys)
     assert {"ssh-ed25519"} <= {key.kind for key in keys}
     assert not pins.exists()
     assert {transport.standing(stranger, key) for key in keys} == {"unknown"}
@@ -473,7 +473,7 @@ def test_a_changed_key_is_refused_until_it_is_replaced(plain: StagingHost, pins:
     assert f"the host key of {plain.address} has changed" in said
     assert f"{pins}:1 has SHA256:" in said
     assert "--replace" in said
-    keys = transport.scan(host(plain))
+    keys = transport.scan(host(plain)).keys
     with pytest.raises(HostError, match="has another ED25519 key"):
         transport.trust(host(plain), keys)
     transport.trust(host(plain), keys, replace=True)
@@ -706,10 +706,12 @@ def test_the_key_of_a_jump_host_is_checked_as_well(
     only_inner.write_text("\n".join(pinned) + "\n")
     target = host(inner, jump=(f"root@{gate.address}:2222",), known_hosts=only_inner)
     assert f"the host key of [{gate.address}]:2222 is not known" in refusal(target)
-    keys = transport.scan(target)
-    assert {key.name for key in keys} == {f"[{gate.address}]:2222"}
-    transport.trust(target, keys)
-    assert {key.name for key in transport.scan(target)} == {inner.address}
+    shown = transport.scan(target)
+    assert shown.jump == f"root@{gate.address}:2222"
+    assert {key.name for key in shown.keys} == {f"[{gate.address}]:2222"}
+    transport.trust(target, shown.keys)
+    shown = transport.scan(target)
+    assert (shown.jump, {key.name for key in shown.keys}) == (None, {inner.address})
 
 
 def test_a_jump_host_that_fails_is_named(behind: tuple[StagingHost, StagingHost]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -211,13 +212,33 @@ def test_pinning_adds_what_is_new_and_keeps_the_rest(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_pinning_another_key_needs_to_be_told_so(tmp_path: Path) -> None:
+def test_replacing_takes_all_that_the_file_had_for_the_host(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"# mine\nshop ssh-ed25519 {A}\nother ssh-ed25519 {A}\n")
-    with pytest.raises(HostError, match="another ED25519 key for shop"):
-        hostkeys.pin(file, [key(text=B)])
     hostkeys.pin(file, [key(text=B)], replace=True)
     assert file.read_text() == f"# mine\nother ssh-ed25519 {A}\nshop ssh-ed25519 {B}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "replace", "refused"),
+    [
+        ([], False, False),
+        ([f"shop ssh-ed25519 {A}"], False, False),
+        ([f"shop ssh-rsa {B}"], False, False),  # another kind of key is known, of this kind none
+        ([f"shop ssh-ed25519 {B}"], False, True),
+        ([f"shop ssh-ed25519 {B}"], True, False),
+        # the user's own file counts as well as the project's
+        (["other ssh-ed25519 AAAA", f"shop ssh-ed25519 {B}"], False, True),
+        ([f"@revoked * ssh-ed25519 {A}"], False, True),
+        ([f"@revoked * ssh-ed25519 {A}"], True, True),
+    ],
+)
+def test_a_key_that_contradicts_what_is_known_is_not_pinned(
+    files: list[str], replace: bool, refused: bool
+) -> None:
+    known = [hostkeys.parse(one, FILE) for one in files]
+    with pytest.raises(HostError) if refused else nullcontext():
+        hostkeys.refuse_unsafe(known, [key()], replace=replace)
 
 
 def test_a_known_hosts_file_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
