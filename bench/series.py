@@ -253,10 +253,14 @@ class Series:
 
 def _after(case: Case, targets: Sequence[Target], number: int, ended: float) -> float:
     """Seconds after the end of a command until the last answer by what was before it; 0 when there was none."""
-    last, over = ended, ended + SERVED_SECONDS
-    while (now := time.monotonic()) < min(last + SURE, over):
+    last, new = ended, None
+    while (now := time.monotonic()) < ended + SERVED_SECONDS:
         if not all(_in_force(case, host, number) for host in targets):
-            last = now
+            last, new = now, None
+        elif new is None:
+            new = now  # sure is counted from an answer: a busy machine may have asked nobody for a while
+        elif now >= new + SURE:
+            break
         time.sleep(PAUSE)
     return last - ended
 
