@@ -13,6 +13,7 @@ from deploy.release import Activation, Built, Intact, Leaving, Migrated, Questio
 from deploy.render.systemd import environment_file
 from deploy.requirements import read
 from deploy.resource import Deferred, Remark, Resource
+from deploy.resources.package import Package
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key
@@ -41,6 +42,7 @@ def app(host: Host, facts: Facts) -> Iterator[Resource]:
 
 def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     """The code at its place, the packages in their venv, and an activation that runs the one with the other."""
+    yield Package("python3")  # what root and Nginx's user run: never the site's own Python
     yield Directory(f"{app.root}/releases", group=app.user, mode=0o750)
     yield Directory(f"{app.root}/venvs")
     yield Directory(f"{app.root}/activations", group=app.user, mode=0o750)

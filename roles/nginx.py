@@ -8,12 +8,13 @@ from typing import Any
 
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
+from deploy.release.shared import HASHED
 from deploy.resource import Check, Deferred, Resource
 from deploy.resources.account import Group, User
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
-from deploy.roles.static import HASHED, hidden_below
+from deploy.roles.static import hidden_below
 from deploy.shell import Script, sh
 from deploy.site.app import App
 

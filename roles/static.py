@@ -13,13 +13,6 @@ from deploy.resources.account import Group, User
 from deploy.resources.path import Directory
 from deploy.site.app import App
 
-HASHED = r"[.-](?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\.[^/]+$"
-"""How a name with a hash of the content in it ends: ``.`` or ``-``, 8 to 64 hexadecimal digits, a suffix.
-
-A letter and a digit must be among them, so that neither a date (``-20240131.jpg``) nor a word (``-facade.css``)
-counts: what is taken for hashed is cached for a year.
-"""
-
 
 def static(host: Host, facts: Facts) -> Iterator[Resource]:
     """Each site's root, its pool of old assets, and its shared data with the media in it."""

@@ -4,7 +4,7 @@ restarts=
 clock; end=$((seconds + @{timeout}))
 while :; do
   left=$((end - seconds)); [ "$left" -ge 1 ] || left=1
-  if answer=$(timeout "$left" setpriv --reuid www-data --regid www-data --init-groups "$here/venv/bin/python" -I -S - \
+  if answer=$(timeout "$left" setpriv --reuid www-data --regid www-data --init-groups /usr/bin/python3 -I -S - \
     "$socket" @{scheme} @{name} @{path} @{status} @{release} "$n" 2>&1 <<'ASK'
 @{ask}
 ASK

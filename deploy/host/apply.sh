@@ -21,6 +21,14 @@ lock() {
   printf '%s\n' "$RUN" >/run/barehost/holder
 }
 
+# A site's command ends with the apply that started it, but may take its time to die: before root touches what it
+# could write to, it is gone.
+settle() {
+  for left in /run/systemd/transient/barehost-step-*.service; do
+    [ ! -e "$left" ] || systemctl stop "${left##*/}" || fail
+  done
+}
+
 # One step in a process of its own; the lock is not handed on, so that a daemon it starts cannot keep it.
 step() {
   event begin "$1"
@@ -101,4 +109,5 @@ finish() { # outcome
 
 lock
 [ ! -e "$CANDIDATE" ] || rm -rf "$CANDIDATE"
+settle
 recover || { finish failed; exit 1; }

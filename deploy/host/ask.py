@@ -11,6 +11,9 @@ import sys
 
 where, scheme, name, path, status, release, activation = sys.argv[1:]
 
+MOST = 64 << 20
+"""Bytes of an answer: whoever answers is a site's own process, and may never come to an end."""
+
 QUESTION = f"""\
 GET {path} HTTP/1.1
 Host: {name}
@@ -44,31 +47,46 @@ def headers(file):
     """The status and the headers of the final answer, behind those that only say that it will come (1xx)."""
     code = "100"
     while code.startswith("1"):
-        version, _, rest = file.readline().decode("latin-1").partition(" ")
+        version, _, rest = file.readline(65536).decode("latin-1").partition(" ")
         code = rest[:3]
         if not version.startswith("HTTP/") or not code.isdigit():
             sys.exit("no answer: " + ("what came is not HTTP" if version else "the connection was closed"))
         found = {}
-        while line := file.readline().decode("latin-1").strip():
+        while line := file.readline(65536).decode("latin-1").strip():
+            if len(found) > 1000:
+                sys.exit("no answer: it has too many headers")
             key, _, value = line.partition(":")
             found[key.lower()] = value.strip()
     return int(code), found
 
 
+def skip(file, size):
+    """Read so many bytes and forget them; None: all there are. An answer that ends in the middle is none."""
+    left = min(MOST + 1 if size is None else size, MOST + 1)
+    begun = left
+    while left > 0 and (piece := file.read(min(left, 1 << 16))):
+        left -= len(piece)
+    if left and size is not None:
+        raise ValueError("the body is short")
+    if begun - left > MOST:
+        sys.exit(f"no answer: more than {MOST >> 20} MiB of it")
+    return begun - left
+
+
 def read(file, found):
-    """Read the body; an answer that ends in the middle is none."""
+    """Read the body."""
     if found.get("transfer-encoding", "").lower() == "chunked":
-        size = None
+        size, whole = None, 0
         while size != 0:
-            line = file.readline()
+            line = file.readline(65536)
             size = int(line.split(b";")[0] or b"x", 16)
-            if len(file.read(size + 2)) < size + 2:
+            whole += skip(file, max(size, 0) + 2)
+            if size < 0 or whole > MOST:
                 raise ValueError("chunk")
     elif "content-length" in found:
-        if len(file.read(int(found["content-length"]))) < int(found["content-length"]):
-            raise ValueError("body")
+        skip(file, int(found["content-length"]))
     else:
-        file.read()
+        skip(file, None)
 
 
 try:

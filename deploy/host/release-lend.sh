@@ -1,11 +1,14 @@
 # The folders, and what an earlier build that ended in the middle made in them, belong to the site's account while its
-# commands run; the shipped files do not.
+# commands run; the shipped files do not. However they end, everything is root's afterwards, and no process of theirs
+# is left by then.
+# Input: app, release; own, the program.
 set -e
 folder=/srv/@{app}/releases/@{release}
 tree=$(printf %s "$folder" | sha256sum); shipped=/var/lib/barehost/trees/${tree%% *}/names
-back() { find "$folder" ! -user root -exec chown -h root:@{app} {} +; }
-trap back EXIT
-find "$folder" -type d -exec chown -h @{app} {} +
-if [ -s "$shipped" ]; then
-  (cd "$folder" && { find . -print0; cat "$shipped" "$shipped"; } | sort -z | uniq -zu | xargs -0 -r chown -h @{app} --)
-fi
+own() {
+  /usr/bin/python3 -I -S - "$@" <<'OWN'
+@{own}
+OWN
+}
+trap 'own back "$folder" @{app} @{app}' EXIT
+own lend "$folder" @{app} "$shipped"

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from deploy.errors import LookError
 from deploy.files.archive import Member, stream
-from deploy.release.shared import HOST, NUMBERS, RECORDS, UNITS, program
+from deploy.release.shared import NUMBERS, RECORDS, UNITS, embedded, program
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, key, keyed, sh
 
-ASK = (HOST / "ask.py").read_text()
+ASK = embedded("ask")
 
 STOPPING_SECONDS = 300
 """How long a step may wait for an old instance beyond its own graceful timeout."""
@@ -150,7 +150,7 @@ class Activation(Resource):
             "venv": self.venv,
             "folders": [word for url, folder in self.www for word in (f"/{url}/", folder)],
             "left": left,
-            "ask": Script(ASK),
+            "ask": ASK,
             "name": self.question.name,
             "path": self.question.path,
             "status": self.question.status,

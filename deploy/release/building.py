@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from deploy.errors import LookError
-from deploy.release.shared import RECORDS, program
+from deploy.release.shared import HASHED, RECORDS, embedded, program
 from deploy.render.systemd import literal
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, join, sh
@@ -131,7 +131,9 @@ class Built(Prepared):
             run = self._run([folder, f"/srv/{self.app}/shared"])
             yield self._upload()
             yield Command(
-                f"build {self.app} {self.release}", join([sh(_LEND, **_without(values)), run]), BUILD_SECONDS
+                f"build {self.app} {self.release}",
+                join([sh(_LEND, **_without(values), own=_OWN), run]),
+                BUILD_SECONDS,
             )
         folders = [word for url, folder in self.static for word in (url, folder)]
         yield Command(
@@ -141,6 +143,9 @@ class Built(Prepared):
                 **values,
                 mark=self.mark,
                 days=self.keep_assets,
+                hashed=HASHED,
+                own=_OWN,
+                served=_SERVED,
                 folders=folders,
                 brotli="yes" if self.brotli else "no",
             ),
@@ -195,3 +200,7 @@ _LEND = program("release-lend")
 _RUN = program("release-run")
 
 _STATIC = program("release-static")
+
+_OWN = embedded("own")
+
+_SERVED = embedded("served")

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 from deploy.errors import InputError, LookError
@@ -255,24 +255,35 @@ class Directory(Pathlike):
     def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
         made = [change for change in changes if change.expected is not None]
         if made:
-            yield Command(_title(made), join(_make(change) for change in made))
+            yield Command(_title(made), join([_reaching(made), *(_make(change) for change in made)]))
         for change in changes:
             if change.expected is None:
                 path = _directory(change).path
-                yield Command(f"remove {path}", sh("rm -rf -- @{path}", path=path))
+                yield Command(
+                    f"remove {path}", join([_reaching([change]), sh("(remove @{path}) || exit", path=path)])
+                )
 
 
 _FILES = frozenset({"path", "unit"})
 """What a file or a link touches: it may be a unit's, or what one has loaded."""
 
 
+def _reaching(changes: Sequence[Change]) -> Script:
+    paths = [PurePosixPath(_directory(change).path) for change in changes]
+    return sh(_DIRECTORY, above=sorted({str(above) for path in paths for above in path.parents}))
+
+
 def _make(change: Change) -> Script:
+    """Whoever may write to this folder, or to one above it, is thought of in those that follow."""
     one = _directory(change)
     return sh(
-        "mkdir -p -m @{mode} -- @{path} && chown -h @{owner} -- @{path} && chmod @{mode} -- @{path} || exit",
+        "(make @{mode} @{owner} @{path}) || exit\n@{lent}",
         path=one.path,
         owner=f"{one.owner}:{one.group}",
         mode=f"{one.mode:05o}",  # with fewer digits chmod keeps a folder's setgid bit
+        lent=sh('others="$others\n"@{path}', path=one.path)
+        if one.owner != "root" or one.mode & 0o022
+        else Script(":"),
     )
 
 
@@ -298,3 +309,6 @@ def _refuse_directory(change: Change) -> None:
     there = (change.actual or {}).get("type")
     if there in ("directory", "special"):
         raise InputError(f"{one.path} is a {there} on the host where a file or link should be; move it away")
+
+
+_DIRECTORY = (Path(__file__).parents[1] / "host" / "directory.sh").read_text()

@@ -245,7 +245,14 @@ def _entry(tree: Tree, name: str, path: str, status: os.stat_result) -> Entry:
     if stat.S_ISLNK(status.st_mode):
         target = os.fspath(Path(path).readlink())
         within = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-        if target.startswith("/") or within == ".." or within.startswith("../"):
+        source = os.path.realpath(tree.source)
+        led = os.path.realpath(path)  # through other links too
+        if (
+            target.startswith("/")
+            or within == ".."
+            or within.startswith("../")
+            or not f"{led}/".startswith(f"{source}/")
+        ):
             raise InputError(
                 f"{path} is a link to {target}, outside of {tree.source}: put a file in its place"
             )

@@ -11,14 +11,16 @@ Measured on Debian 12 and 13 (Flask + Gunicorn, empty caches):
   certificates (it refuses the system's certificates unless told). An environment is built when requirements
   change, so pip wins until the third one. Nothing but the build script would change.
 
-setup.py of a source distribution is foreign code: it runs as an account of its own that owns nothing else;
-afterwards everything belongs to root. pip sees the host's own /etc/pip.conf and the proxy, certificate and
-PIP_* lines of /etc/environment; both must be readable by everybody to have an effect.
+Packages are foreign code, from setup.py of a source distribution to a .pth file: they run as an account of its own,
+in a unit that may write to the new environment and its own cache alone, until all its processes have ended; then
+everything belongs to root, who runs nothing out of it, then or later. pip sees the host's own /etc/pip.conf and the
+proxy, certificate and PIP_* lines of /etc/environment; the first must be readable by everybody to have an effect.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +30,7 @@ from typing import ClassVar, cast
 
 from deploy.errors import InputError, LookError
 from deploy.files.archive import Member, sha256, stream
+from deploy.render.systemd import literal
 from deploy.requirements import Requirements
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, sh
@@ -35,8 +38,11 @@ from deploy.shell import Command, Script, sh
 BUILDER = "_barehost"
 """The account that builds; made when it is missing, has no home, no shell and no files of its own."""
 
-CACHE = "/var/cache/barehost/pip"
+CACHES = "/var/cache/barehost/pip"
+"""On the host: one folder of pip's for the environments of one folder, so that no site installs what another built."""
+
 MARKER = ".barehost"
+_HOST = Path(__file__).parents[1] / "host"
 _LAYOUT = "1"
 """Part of every key: raise it when the build script makes other environments from the same requirements."""
 
@@ -131,6 +137,16 @@ def _build(venv: Venv) -> Iterator[Step]:
     size = sum(member.source.stat().st_size if member.source else len(member.data) for member in members)
     yield Upload(upload, lambda: stream(members), len(members), size)
     names = ["../own.txt", *(f"./{name}" for name in venv.requirements.names)]
+    cache = cache_of(posixpath.dirname(venv.path))
+    fill = sh(
+        _FILL,
+        path=venv.path,
+        python=venv.python,
+        version=venv.version,
+        cache=cache,
+        offline=["--no-index", "--find-links=../wheels"] if wheels else [],
+        files=[word for name in names for word in ("-r", name)],
+    )
     yield Command(
         f"build {venv.path}",
         sh(
@@ -140,15 +156,20 @@ def _build(venv: Venv) -> Iterator[Step]:
             python=venv.python,
             version=venv.version,
             builder=BUILDER,
-            cache=CACHE,
+            cache=cache,
             upload=upload,
             marker=MARKER,
             key=venv.key,
-            offline=["--no-index", "--find-links=../wheels"] if wheels else [],
-            files=[word for name in names for word in ("-r", name)],
+            own=_OWN,
+            fill=literal(fill),
         ),
         timeout=1800,
     )
+
+
+def cache_of(parent: str) -> str:
+    """Where a host keeps pip's cache for the environments in the folder ``parent``."""
+    return f"{CACHES}/{hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]}"
 
 
 def _members(venv: Venv, wheels: Iterable[tuple[str, Path, str]]) -> list[Member]:
@@ -179,7 +200,7 @@ _PROBE = r"""
 look() {
   if [ ! -e "$1" ]; then echo absent; return; fi
   made=-
-  if [ -e "$1"/.barehost ]; then read -r made < "$1"/.barehost || made=-; fi
+  if [ -f "$1"/.barehost ] && [ ! -L "$1"/.barehost ]; then read -r made < "$1"/.barehost || made=-; fi
   python=$(readlink -f -- "$1"/bin/python) || python=
   if [ ! -x "$python" ]; then python=; fi
   printf '%s %s\n' "$made" "${python##*/}"
@@ -187,67 +208,8 @@ look() {
 for path in @{paths}; do look "$path"; done
 """
 
-_BUILD = r"""
-set -eu
-path=@{path} build=@{path}/.build
-fail() { printf '%s\n' "$1" >&2; exit 1; }
-python=$(command -v @{python}) || fail @{python}' is not on this host: install it first (package python3)'
-stands() {
-  [ "$(cat -- "$path/"@{marker} 2>/dev/null)" = @{key} ] && [ -x "$path/bin/python" ] || return 1
-  [ "$("$path/bin/python" -SIc 'import sys; print("%d.%d" % sys.version_info[:2])')" = @{version} ]
-}
-if stands; then exit 0; fi
-[ "$("$python" -SIc 'import sys; print("%d.%d" % sys.version_info[:2])')" = @{version} ] ||
-  fail "$python is not Python "@{version}' any more: run again'
-bundled=$("$python" -Ic 'import ensurepip; print(ensurepip.__path__[0])' 2>/dev/null)/_bundled || bundled=
-pip=
-for wheel in /usr/share/python-wheels/pip-*.whl "$bundled"/pip-*.whl; do
-  if [ -e "$wheel" ]; then pip=$wheel; break; fi
-done
-[ -n "$pip" ] || fail "there is no pip for $python: install the package python3-venv"
+_BUILD = (_HOST / "venv-build.sh").read_text()
 
-getent passwd @{builder} >/dev/null ||
-  useradd --system --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin -- @{builder}
-umask 022
-rm -rf -- "$path"
-mkdir -p -- @{parent} "$(dirname -- @{cache})"
-whole=
-trap 'if [ -z "$whole" ]; then rm -rf -- "$path"; fi' EXIT
-trap 'exit 143' HUP INT TERM
-install -d -o @{builder} -g @{builder} -m 755 -- "$path" @{cache}
-install -d -o @{builder} -g @{builder} -m 700 -- "$build"
-tar -x -z --no-same-owner -f "$UPLOAD/"@{upload} -C "$build"
-mkdir -p -- "$build/source" "$build/tmp" "$build/pip"
-chown -R -- @{builder}: "$build"
-(
-  # an empty environment but for what the host says about its network
-  cd -- "$build/source"
-  set -- PATH="$PATH" LC_ALL=C.UTF-8 HOME="$build" TMPDIR="$build/tmp" PIP_CACHE_DIR=@{cache} PIP_NO_INPUT=1
-  if [ -r /etc/environment ]; then
-    while IFS= read -r line || [ -n "$line" ]; do
-      line=${line#export }
-      case $line in
-        PIP_*=* | SSL_CERT_*=* | REQUESTS_CA_BUNDLE=* | [Hh][Tt][Tt][Pp]*_[Pp][Rr][Oo][Xx][Yy]=* | \
-          [Aa][Ll][Ll]_[Pp][Rr][Oo][Xx][Yy]=* | [Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]=*)
-          value=${line#*=} value=${value#\"} value=${value%\"}
-          set -- "$@" "${line%%=*}=$value" ;;
-      esac
-    done < /etc/environment
-  fi
-  as() { setpriv --reuid @{builder} --regid @{builder} --init-groups --inh-caps=-all --no-new-privs -- "$@"; }
-  as env -i "$@" "$python" -I -m venv --without-pip -- "$path"
-  as env -i "$@" "$path/bin/python" -Im zipfile -e "$pip" "$build/pip"
-  as env -i "$@" PYTHONPATH="$build/pip" "$path/bin/python" -m pip install --no-compile --progress-bar=off \
-    --disable-pip-version-check --no-warn-script-location @{offline} @{files} ||
-    fail "pip could not install what $path needs: its own lines above say why"
-  # what cannot be compiled (templates, code for other versions) is imported by nobody
-  as env -i "$@" "$path/bin/python" -Im compileall -q -j 0 -- "$path/lib" >/dev/null 2>&1 || :
-)
-rm -rf -- "$build"
-chown -hR -- root:root "$path"
-chmod 755 -- "$path"
-sync -f -- "$path"
-printf '%s\n' @{key} > "$path/"@{marker}.new
-mv -- "$path/"@{marker}.new "$path/"@{marker}
-whole=1
-"""
+_FILL = (_HOST / "venv-fill.sh").read_text()
+
+_OWN = Script((_HOST / "own.py").read_text())

@@ -31,6 +31,10 @@ SICK = {
     HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n": "no answer: it ends in the middle",
     HEAD.replace(b"200 OK", b"500 Oh") + b"\r\n": "/healthz answered 500, expected 200",
     HEAD.replace(b"r1", b"r0") + b"\r\n": "release r0, activation 7 answered, expected r1, 7",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nok\r\n": "no answer: it ends in the middle",
+    HEAD
+    + b"X: y\r\n"
+    + b"".join(b"X%d: y\r\n" % n for n in range(1200)): "no answer: it has too many headers",
     b"HTTP/1.0 200 OK\r\n\r\n": "release None, activation None answered, expected r1, 7",
 }
 

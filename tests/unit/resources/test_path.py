@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from deploy.resource import Change, Check, Phase, Put, Remove, Resource, Symlink
 from deploy.resources.path import Directory, File, Link, Pathlike, Template
 from deploy.shell import Command, Secret, key, sh
 from tests.unit.fakes import local
+from tests.unit.fakes.sandbox import needs_root
 
 ME = {"owner": Path("/").owner(), "group": Path("/").group()}
 
@@ -176,6 +180,87 @@ def test_a_directory_is_made_changed_and_removed(tmp_path: Path, name: str):
     local.settle(Directory(path, state="absent"), tmp_path)
     assert not Path(path).exists()
     assert not list(tmp_path.rglob("pwned"))
+
+
+def another(*resources: Directory) -> subprocess.CompletedProcess[bytes]:
+    """What a step that makes or removes these folders does, whatever a look would have said of them."""
+    changes = [
+        Change(one, None if one.expected() else {"type": "directory"}, one.expected()) for one in resources
+    ]
+    (step,) = Directory.steps(changes)
+    assert isinstance(step, Command)
+    return local.run(step.script)
+
+
+@pytest.fixture
+def hers(tmp_path: Path) -> Path:
+    """A folder that another account may write to, and ``victim`` beside it, which is root's alone."""
+    (tmp_path / "victim").mkdir(mode=0o700)
+    (tmp_path / "hers").mkdir()
+    shutil.chown(tmp_path / "hers", "daemon", "daemon")
+    for above in (tmp_path, *tmp_path.parents[:-1]):
+        above.chmod(above.stat().st_mode | 0o011)
+    return tmp_path / "hers"
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["link", "link/below"])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_link_in_a_folder_of_somebody_elses_is_not_followed(hers: Path, name: str, state: Any):
+    (hers.parent / "victim/below").mkdir(mode=0o700)
+    (hers / "link").symlink_to(hers.parent / "victim")
+    done = another(Directory(f"{hers}/{name}", "daemon", "daemon", 0o755, state=state))
+    for path in (hers.parent / "victim", hers.parent / "victim/below"):
+        assert (path.owner(), stat.S_IMODE(path.stat().st_mode)) == ("root", 0o700)
+    assert (done.returncode == 0) == (state == "absent" and name == "link")
+    assert done.returncode == 0 or b"is a link, in a folder that not only root" in done.stdout
+
+
+@needs_root
+def test_a_folder_that_was_given_away_in_the_same_step_is_not_trusted_any_more(hers: Path):
+    with local.TemporaryDirectory(dir="/var/lib") as where:
+        (Path(where) / "site").mkdir()
+        (Path(where) / "site/link").symlink_to(hers.parent / "victim")
+        folders = [
+            Directory(f"{where}/site", "daemon"),
+            Directory(f"{where}/site/link", "daemon", mode=0o755),
+        ]
+        assert another(*folders).returncode != 0
+        assert stat.S_IMODE((hers.parent / "victim").stat().st_mode) == 0o700
+
+
+@needs_root
+def test_a_link_that_only_root_can_have_made_is_followed():
+    with local.TemporaryDirectory(dir="/var/lib") as where:
+        (Path(where) / "disk").mkdir()
+        (Path(where) / "data").symlink_to("disk")
+        assert another(Directory(f"{where}/data/shop")).returncode == 0
+        assert (Path(where) / "disk/shop").is_dir()
+
+
+@needs_root
+def test_a_folder_that_is_swapped_for_a_link_all_the_time_leads_nowhere_else(hers: Path):
+    (hers / "media").mkdir()
+    shutil.chown(hers / "media", "daemon", "daemon")
+    swap = (
+        "import ctypes, os, pwd\n"
+        "os.setgid(pwd.getpwnam('daemon').pw_gid)\nos.setuid(pwd.getpwnam('daemon').pw_uid)\n"
+        f"os.symlink({str(hers.parent / 'victim')!r}, 'link')\n"
+        "exchange = ctypes.CDLL(None).renameat2\n"
+        "while True:\n    exchange(-100, b'media', -100, b'link', 2)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", swap], cwd=hers) as swapping:
+        try:
+            while not (hers / "media").is_symlink():
+                assert swapping.poll() is None
+            codes = {
+                another(Directory(f"{hers}/media", "daemon", "daemon", 0o755)).returncode for _ in range(60)
+            }
+        finally:
+            swapping.kill()
+    victim = hers.parent / "victim"
+    assert (victim.owner(), stat.S_IMODE(victim.stat().st_mode)) == ("root", 0o700)
+    assert codes <= {0, 1, 2}, codes
 
 
 def test_a_folder_goes_last_and_comes_before_the_files():

@@ -379,12 +379,25 @@ def link_absolute(source: Path) -> None:
     (source / "out").symlink_to("/etc/passwd")
 
 
+def link_through_links(source: Path) -> None:
+    """Neither link leads out by its own words: the second goes up from where the first leads."""
+    (source / "css" / "deep").mkdir()
+    (source / "css" / "deep" / "up").symlink_to("../..")
+    (source / "css" / "deep" / "out").symlink_to("up/../out")
+
+
 def fifo(source: Path) -> None:
     os.mkfifo(source / "pipe")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"), [(link_out, "outside of"), (link_absolute, "outside of"), (fifo, "neither a file")]
+    ("spoil", "says"),
+    [
+        (link_out, "outside of"),
+        (link_absolute, "outside of"),
+        (link_through_links, "outside of"),
+        (fifo, "neither a file"),
+    ],
 )
 def test_what_cannot_be_sent_is_an_error_that_names_it(source: Path, spoil, says: str) -> None:
     spoil(source)

@@ -12,6 +12,7 @@ from deploy.engine.converge import declared
 from deploy.errors import InputError, LookError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
+from deploy.release.shared import HASHED
 from deploy.resource import Deferred, Resource
 from deploy.resources.account import User
 from deploy.resources.package import Package
@@ -24,7 +25,7 @@ from deploy.roles.base import base, named
 from deploy.roles.gunicorn import gunicorn, workers
 from deploy.roles.nginx import fingerprint, nginx, ports
 from deploy.roles.python import python
-from deploy.roles.static import HASHED, shared, static
+from deploy.roles.static import shared, static
 from deploy.schema.model import build
 from deploy.site.app import App
 from tests.unit.fakes import local
