@@ -27,7 +27,8 @@ from deploy.inventory.ssh_vars import DEFAULT_ROLES, SECRET_VARS, Connection, co
 from deploy.schema.marked import Map, Mark, describe, nearest, path_from, read, shown
 from deploy.schema.model import Frozen, validated
 from deploy.shell import Secret
-from deploy.site.app import App, check_name
+from deploy.site.app import App
+from deploy.site.names import check_name
 from deploy.transport.endpoint import Endpoint
 
 

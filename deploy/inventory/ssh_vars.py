@@ -13,7 +13,7 @@ from deploy.inventory.scope import Scope
 from deploy.schema.marked import Map, Mark, describe, nearest
 from deploy.schema.model import Before, Key, Model, keys, validated
 from deploy.shell import Secret
-from deploy.site.app import Port, Seconds
+from deploy.site.values import Port, Seconds
 
 DEFAULT_ROLES = ("base", "python", "nginx", "static", "gunicorn", "app")
 

@@ -2,207 +2,38 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from deploy.schema.marked import Written, describe, path_from
-from deploy.schema.model import After, Before, Frozen, Key, Model
-from deploy.shell import Secret
-
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-"""A site's name is also a user (32 characters at most), a unit and a folder."""
-
-_DEBIAN = """
-    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody nogroup adm
-    tty disk kmem dialout fax voice cdrom floppy tape sudo audio dip operator src shadow utmp video sasl plugdev
-    staff users input kvm render sgx crontab messagebus sshd ssl-cert tcpdump tss landscape pollinate lxd ubuntu
-    debian admin postgres mysql redis memcache mongodb rabbitmq docker git ftp ntp bind postfix dovecot clock
-
-    ssh nginx gunicorn cron dbus getty autovt container-getty serial-getty console-getty user user-runtime-dir
-    modprobe ifup apache2 rsyslog networking network apt dpkg polkit udev emergency rescue reboot poweroff halt
-    postgresql openvpn wg-quick chrony exim4 haproxy certbot fail2ban ufw
-
-    lock log mount shm initctl screen uuidd sendsigs tmpfiles initramfs credentials www tftp
-"""
-TAKEN = frozenset(_DEBIAN.split())
-"""Names that mean something else on a Debian or Ubuntu: users and groups; units; folders below /run and /srv."""
-
-RESERVED_ENV = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "GUNICORN_CMD_ARGS"})
-"""Variables that systemd and Gunicorn take orders from; a site's own would break the way it is started."""
-
-_SEGMENT = r"(?!\.\.?(?:/|$))[A-Za-z0-9._@+-]+"
-_FOLDER = re.compile(rf"(?!-){_SEGMENT}(?:/{_SEGMENT})*")
-_PREFIX = re.compile(r"/(?:(?!\.\.?/)[A-Za-z0-9._~-]+/)+")
-_ABSOLUTE = re.compile(rf"(?:/{_SEGMENT})+")
-_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-_MODULE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?", re.ASCII)
-_GIT = re.compile(
-    r"(?:(?:https|http|ssh|git|file)://|[A-Za-z0-9_][\w.-]*@[\w.-]+:)[^\s\x00-\x1f\x7f]+", re.ASCII
+from deploy.schema.marked import path_from
+from deploy.schema.model import After, Frozen, Key, Model
+from deploy.site import checks
+from deploy.site.names import NAME
+from deploy.site.values import (
+    Absolute,
+    EnvName,
+    EnvValue,
+    Folder,
+    Folders,
+    Line,
+    Network,
+    Package,
+    Port,
+    Python,
+    Ref,
+    Seconds,
+    SecretValue,
+    ServerName,
+    Size,
+    Unique,
+    Whole,
+    WorkerClass,
+    Wsgi,
+    is_git,
 )
-_REF = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][\w./+-]*", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-
-
-def _matching(pattern: re.Pattern[str], expects: str) -> Before:
-    """Accepts text that the whole pattern matches."""
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError(f"expected {expects}, found {describe(value)}")
-        return value
-
-    return Before(check)
-
-
-def _not_bool(value: Any) -> Any:
-    """YAML's yes and no are not the numbers 1 and 0."""
-    return describe(value) if isinstance(value, bool) else value
-
-
-Whole = Annotated[int, Before(_not_bool)]
-Port = Annotated[Whole, Meta(ge=1, le=65535)]
-Seconds = Annotated[Whole, Meta(ge=1, le=86400)]
-Folder = Annotated[
-    str,
-    _matching(
-        _FOLDER,
-        "a relative folder of letters, digits, '.', '_', '-', '+', '@' and '/', without '.' or '..' parts",
-    ),
-]
-Absolute = Annotated[
-    str,
-    _matching(
-        _ABSOLUTE,
-        "an absolute path of letters, digits, '.', '_', '-', '+', '@' and '/', without '.' or '..' parts",
-    ),
-]
-Prefix = Annotated[
-    str,
-    _matching(
-        _PREFIX,
-        "a URL prefix that starts and ends with '/', like /static/, of letters, digits, '.', '_', '~', '-'",
-    ),
-]
-Line = Annotated[str, Meta(min_length=1), After(lambda text: _no_control(text, "a command"))]
-
-
-def _no_control(text: str, what: str) -> str:
-    """Text without control characters but tab and newline, nor half a surrogate pair: what systemd takes."""
-    if found := _CONTROL.search(text):
-        raise ValueError(f"expected {what} without control characters, found {found[0]!r} in it")
-    return text
-
-
-def _address(text: str) -> str | None:
-    """An IP address as a Host header writes it; None: it is none. A zone (fe80::1%eth0) is nobody's name."""
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    try:
-        address = ipaddress.ip_address(bare)
-    except ValueError:
-        return None
-    if "%" in text or (bare is not text and address.version == 4):
-        return None
-    return f"[{address}]" if address.version == 6 else str(address)
-
-
-def server_name(value: Any) -> str:
-    """A name Nginx may listen to, in the one form it is compared in: lower case, IDNA, IPv6 in brackets.
-
-    Raises ValueError for anything that is not a DNS name, ``*.`` and a DNS name, or an IP address.
-    """
-    wrong = ValueError(f"expected a DNS name, '*.' and a DNS name, or an IP address, found {describe(value)}")
-    if not isinstance(value, str):
-        raise wrong
-    if address := _address(value):
-        return address
-    star, name = ("*.", value[2:]) if value.startswith("*.") else ("", value)
-    try:
-        name = name.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        raise wrong from None
-    labels = name.split(".")
-    if len(name) > 253 or labels[-1].isdigit() or not all(map(_LABEL.fullmatch, labels)):
-        raise wrong
-    return star + name
-
-
-def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    for number, value in enumerate(values):
-        if value in values[:number]:
-            raise ValueError(f"{describe(value)} stands here twice")
-    return values
-
-
-def _env_name(value: Any) -> str:
-    """A variable's name: what a shell and systemd both take, and nothing that steers its start."""
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise ValueError(f"expected a variable's name of letters, digits and '_', found {describe(value)}")
-    if value in RESERVED_ENV or value.startswith("BAREHOST_"):
-        raise ValueError(f"{value} is set by the service itself; choose another name")
-    return value
-
-
-def _env_value(value: Any) -> str:
-    """Text, a whole number or true/false, as the text the process sees (true and false in lower case)."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str | int):
-        raise ValueError(f"expected text, a whole number or true/false, found {describe(value)}; quote it")
-    if isinstance(value, Written):
-        raise ValueError(f"{value.text} is the number {value} in YAML; quote it if you mean the text")
-    return _no_control(str(value), "text")
-
-
-def _secret(value: Any) -> Any:
-    """Plain text as a Secret; never says what it found."""
-    if isinstance(value, str):
-        value = Secret(value)
-    if not isinstance(value, Secret):
-        raise ValueError("expected text, {env: NAME} or {file: path}")
-    if _CONTROL.search(value.reveal()):
-        raise ValueError("expected a secret without control characters")
-    return value
-
-
-def _network(value: Any) -> str:
-    if isinstance(value, str) and "%" not in value:
-        try:
-            return str(ipaddress.ip_network(value))
-        except ValueError as error:
-            if "host bits" in str(error):
-                right = ipaddress.ip_network(value, strict=False)
-                raise ValueError(
-                    f"expected a network, found {value!r} with host bits set; write {right}"
-                ) from None
-    raise ValueError(f"expected a network like 10.0.0.0/8 or an address, found {describe(value)}")
-
-
-def _worker_class(value: Any) -> Any:
-    known = ("gthread", "sync", "gevent", "eventlet", "tornado")
-    if isinstance(value, str) and (
-        value in known or re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", value, re.A)
-    ):
-        return value
-    raise ValueError(
-        f"expected {', '.join(known)} or a class as package.module.Class, found {describe(value)}"
-    )
-
-
-def _size(value: Any) -> Any:
-    text = str(value).lower() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if re.fullmatch(r"[1-9]\d{0,8}[kmg]?", text):
-        return text
-    raise ValueError(f"expected a size like 10m, 512k or 1g, found {describe(value)}")
-
-
-ServerName = Annotated[str, Before(server_name)]
-EnvName = Annotated[str, Before(_env_name)]
-Names = Annotated[Mapping[Prefix, Folder], After(Frozen)]
 
 
 class Health(Model, frozen=True, kw_only=True):
@@ -228,7 +59,7 @@ class Sandbox(Model, frozen=True, kw_only=True):
     writable: Annotated[
         tuple[Absolute, ...],
         Key("folders of the host it may write to, besides its own shared data", "a list of absolute paths"),
-        After(_unique),
+        Unique,
     ] = ()
     outbound: Annotated[bool, Key("reach databases and services elsewhere", "true or false")] = True
     jit: Annotated[
@@ -264,24 +95,15 @@ class App(Model, frozen=True, kw_only=True):
         Meta(pattern=r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z"),
     ] = ""
     ref: Annotated[
-        Annotated[str, _matching(_REF, "a branch, tag or commit")] | None,
+        Ref | None,
         Key(
             "the branch, tag or commit of a git source; default: its default branch",
             "a branch, tag or commit",
         ),
     ] = None
-    wsgi: Annotated[
-        str,
-        Key("the WSGI callable", "module:callable, like hello:app"),
-        _matching(re.compile(f"(?:{_MODULE.pattern})?", re.ASCII), "module:callable, like hello:app"),
-    ] = ""
+    wsgi: Annotated[Wsgi, Key("the WSGI callable", "module:callable, like hello:app")] = ""
     python: Annotated[
-        str,
-        Key("the interpreter its venv is made with", "python3, python3.N or an absolute path"),
-        _matching(
-            re.compile(rf"python3(?:\.\d{{1,2}})?|{_ABSOLUTE.pattern}"),
-            "python3, python3.N or an absolute path",
-        ),
+        Python, Key("the interpreter its venv is made with", "python3, python3.N or an absolute path")
     ] = "python3"
     requirements: Annotated[
         Folder | None,
@@ -296,53 +118,51 @@ class App(Model, frozen=True, kw_only=True):
         Key("a folder of wheels, pushed to hosts without an index", "a folder, relative to the project"),
     ] = None
     packages: Annotated[
-        tuple[
-            Annotated[str, _matching(re.compile(r"[a-z0-9][a-z0-9+.-]+"), "the name of an apt package")], ...
-        ],
+        tuple[Package, ...],
         Key("apt packages it needs besides Python", "a list of package names"),
-        After(_unique),
+        Unique,
     ] = ()
     server_names: Annotated[
         tuple[ServerName, ...],
         Key(
             "the names it answers to; health and proof ask with the first", "a list of DNS names or addresses"
         ),
-        After(_unique),
+        Unique,
     ] = ()
     listen: Annotated[
         tuple[Port, ...],
         Key("plain HTTP ports", "a list of ports, 1 to 65535"),
         Meta(min_length=1),
-        After(_unique),
+        Unique,
     ] = (80,)
     tls: Annotated[Tls | None, Key("a certificate on the host", "a mapping with certificate and key")] = None
     trusted_proxies: Annotated[
-        tuple[Annotated[str, Before(_network)], ...],
+        tuple[Network, ...],
         Key(
             "networks of proxies in front, whose X-Forwarded-For and -Proto are believed",
             "a list of networks",
         ),
-        After(_unique),
+        Unique,
     ] = ()
     static: Annotated[
-        Names,
+        Folders,
         Key(
             "URL prefix → folder in the source, served by Nginx alone", "a mapping of URL prefixes to folders"
         ),
     ] = Frozen()
     media: Annotated[
-        Names,
+        Folders,
         Key(
             "URL prefix → folder in the shared data, served by Nginx", "a mapping of URL prefixes to folders"
         ),
     ] = Frozen()
     env: Annotated[
-        Mapping[EnvName, Annotated[str, Before(_env_value)]],
+        Mapping[EnvName, EnvValue],
         Key("environment of the process, seen in plans", "a mapping of names to text"),
         After(Frozen),
     ] = Frozen()
     secrets: Annotated[
-        Mapping[EnvName, Annotated[Secret, Before(_secret)]],
+        Mapping[EnvName, SecretValue],
         Key(
             "environment that is never shown: text, {env: NAME} of yours, or {file: path}",
             "a mapping of names to text, {env: NAME} or {file: path}",
@@ -357,9 +177,8 @@ class App(Model, frozen=True, kw_only=True):
         Whole, Key("threads a gthread worker", "a whole number from 1 to 512"), Meta(ge=1, le=512)
     ] = 8
     worker_class: Annotated[
-        str,
+        WorkerClass,
         Key("Gunicorn's worker", "gthread, sync, gevent, eventlet, tornado or package.module.Class"),
-        Before(_worker_class),
     ] = "gthread"
     timeout: Annotated[
         Seconds, Key("seconds until a stuck worker is replaced", "a whole number from 1 to 86400")
@@ -377,9 +196,7 @@ class App(Model, frozen=True, kw_only=True):
         Key("random share added to max_requests", "a whole number from 0 to 1000000000"),
         Meta(ge=0, le=10**9),
     ] = 0
-    max_body: Annotated[
-        str, Key("the largest request body Nginx takes", "a size like 10m"), Before(_size)
-    ] = "10m"
+    max_body: Annotated[Size, Key("the largest request body Nginx takes", "a size like 10m")] = "10m"
     read_timeout: Annotated[
         Seconds, Key("seconds Nginx waits between two reads of an answer", "a whole number from 1 to 86400")
     ] = 60
@@ -424,7 +241,7 @@ class App(Model, frozen=True, kw_only=True):
     @property
     def is_git(self) -> bool:
         """Whether ``source`` is a git URL rather than a folder here."""
-        return bool(_GIT.fullmatch(self.source))
+        return is_git(self.source)
 
     @property
     def folder(self) -> Path:
@@ -447,39 +264,4 @@ class App(Model, frozen=True, kw_only=True):
 
     def check(self, written: Collection[str]) -> None:
         """Keys that make sense only together."""
-        for key, value in (("source", self.source), ("wsgi", self.wsgi), ("server_names", self.server_names)):
-            if self.state == "present" and not value:
-                raise ValueError(f"expected the key {key!r}, found none")
-        if self.ref and not self.is_git:
-            raise ValueError(f"ref belongs to a git source, but source is the folder {self.source!r}")
-        if "://" in self.source and not self.is_git:
-            raise ValueError(
-                f"expected a folder or an https, ssh, git or file URL as source, found {self.source!r}"
-            )
-        if "threads" in written and self.worker_class == "sync" and self.threads > 1:
-            raise ValueError(f"a sync worker has one thread, found threads: {self.threads}; choose gthread")
-        if both := sorted(self.env.keys() & self.secrets.keys()):
-            raise ValueError(f"{both[0]} stands under both env and secrets")
-        if both := sorted(self.static.keys() & self.media.keys()):
-            raise ValueError(f"{both[0]} stands under both static and media")
-        for outer, inner in ((a, b) for a in self.static for b in self.static if a != b and b.startswith(a)):
-            raise ValueError(
-                f"the static prefix {inner} lies below {outer}; choose prefixes beside each other"
-            )
-        for prefix in (*self.static, *self.media):
-            if prefix.startswith(("/.well-known/acme-challenge/", "/.barehost/")):
-                raise ValueError(f"the URL prefix {prefix} is kept for certificates and for Barehost itself")
-        if self.tls and self.tls.port in self.listen:
-            raise ValueError(f"port {self.tls.port} is both in listen and the TLS port")
-
-
-def check_name(name: Any) -> str:
-    """A site's name. It becomes a user, a unit and folders: one that a Debian has already is a ValueError."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(
-            f"expected a name of 1 to 31 lower-case letters, digits and '-' that starts with a letter,"
-            f" found {describe(name)}"
-        )
-    if name in TAKEN or name.startswith(("systemd-", "barehost")) or name.endswith("-"):
-        raise ValueError(f"the name {name!r} is in use on Debian as a user, unit or folder; choose another")
-    return name
+        checks.together(self, written)

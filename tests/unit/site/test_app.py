@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from deploy.schema.model import Faulty, build
 from deploy.shell import Secret, secrets_travel
-from deploy.site.app import NAME, TAKEN, App, check_name, server_name
+from deploy.site.app import App
+from deploy.site.names import NAME, TAKEN, check_name, server_name
 
 GOOD: dict[str, Any] = {
     "name": "hello",

@@ -1,0 +1,38 @@
+"""What holds between the keys of one site, and between the sites of one host. Pure: reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deploy.site.app import App
+
+
+def together(app: App, written: Collection[str]) -> None:
+    """Raise ValueError, the whole sentence, for keys of one site that do not go together.
+
+    written: the keys that have their value from a user, not from a default.
+    """
+    for key, value in (("source", app.source), ("wsgi", app.wsgi), ("server_names", app.server_names)):
+        if app.state == "present" and not value:
+            raise ValueError(f"expected the key {key!r}, found none")
+    if app.ref and not app.is_git:
+        raise ValueError(f"ref belongs to a git source, but source is the folder {app.source!r}")
+    if "://" in app.source and not app.is_git:
+        raise ValueError(
+            f"expected a folder or an https, ssh, git or file URL as source, found {app.source!r}"
+        )
+    if "threads" in written and app.worker_class == "sync" and app.threads > 1:
+        raise ValueError(f"a sync worker has one thread, found threads: {app.threads}; choose gthread")
+    if both := sorted(app.env.keys() & app.secrets.keys()):
+        raise ValueError(f"{both[0]} stands under both env and secrets")
+    if both := sorted(app.static.keys() & app.media.keys()):
+        raise ValueError(f"{both[0]} stands under both static and media")
+    for outer, inner in ((a, b) for a in app.static for b in app.static if a != b and b.startswith(a)):
+        raise ValueError(f"the static prefix {inner} lies below {outer}; choose prefixes beside each other")
+    for prefix in (*app.static, *app.media):
+        if prefix.startswith(("/.well-known/acme-challenge/", "/.barehost/")):
+            raise ValueError(f"the URL prefix {prefix} is kept for certificates and for Barehost itself")
+    if app.tls and app.tls.port in app.listen:
+        raise ValueError(f"port {app.tls.port} is both in listen and the TLS port")
