@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ COVERED = 90
 """Percent of deploy/ and roles/ that the unit tests must run; pyproject.toml says what is left out, and why."""
 
 WORKERS = 2
-"""Processes that run staging tests: they wait for hosts most of the time, and a host takes about a core to boot."""
+"""Processes that run tests, most of which wait for other programs; a staging host takes about a core to boot."""
 
 NO_TESTS = 5
 """pytest's exit code when no test matches."""
@@ -55,8 +56,8 @@ def sections(expression: str = "") -> Iterator[Section]:
     yield Section("format", "ruff format", ("ruff", "format", "--check", "--quiet"))
     yield Section("types", "mypy, strict", ("mypy",))
     yield Section("imports", "import direction", ("lint-imports",))
-    yield Section("unit", "tests without a host", ("pytest", "tests/unit", *cover, *match), True)
     workers = ("-n", str(WORKERS), "--dist", "worksteal")
+    yield Section("unit", "tests without a host", ("pytest", "tests/unit", *workers, *cover, *match), True)
     yield Section(
         "integration", "tests on staging hosts", ("pytest", "tests/integration", *workers, *match), True
     )
@@ -78,7 +79,11 @@ def _run(checkout: Path, section: Section) -> int:
         raise InputError(f"{program} is not installed here; run make test, or pip install -e '.[test,dev]'")
     report.say(f"\n== {section.name}: {section.about} ==")
     began = monotonic()
-    code = subprocess.run([str(tool), *words], cwd=checkout, stdin=subprocess.DEVNULL, check=False).returncode
+    # what tests start would compile everything anew where an environment keeps no bytecode
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    code = subprocess.run(
+        [str(tool), *words], cwd=checkout, stdin=subprocess.DEVNULL, env=kept, check=False
+    ).returncode
     report.say(
         f"-- {section.name}: {'passed' if code == 0 else f'exit code {code}'}, {monotonic() - began:.1f} s"
     )

