@@ -22,5 +22,5 @@ else
   rm -f "$root/current"
 fi
 disabled "$n"
-drained "$socket" 5; systemctl stop "$unit"; forgotten "$n"
+drained "$own" 5; systemctl stop "$unit"; forgotten "$n"
 exit 1

@@ -4,7 +4,10 @@ app=@{app}; root=/srv/$app
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 record() { printf '%s %s\n' "$1" "$(now)" >> @{records}/"$app"/@{release}; }
 note() { printf '\n\036%s note %s\n' "$NONCE" "$*"; }
-of() { unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1/app.sock; }
+# socket is what Nginx opens, in a folder of root's: the instance listens on own, in a folder that it may write to itself.
+of() {
+  unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1.sock; own=/run/$app/$1/app.sock
+}
 clock() { read -r seconds rest < /proc/uptime && seconds=${seconds%.*}; } # whatever happens to the time of day
 busy() { [ "$(grep -c " $1\$" /proc/net/unix)" -gt 1 ]; } # the listener of a socket, and a request at least
 drained() { # the socket of an instance that gets no new requests: wait until only its listener is left

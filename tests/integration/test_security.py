@@ -101,3 +101,34 @@ def test_no_link_leads_out_of_a_folder_that_nginx_serves(host: StagingHost, proj
         else:
             assert done.code == 7, done.said
         assert "leads out of" in done.said, done.said
+
+
+SWAP = """
+def swap():
+    import glob
+    here = os.environ['RUNTIME_DIRECTORY']
+    other = max(glob.glob('/run/hello/[0-9]*'))
+    os.symlink(other if other.endswith('.sock') else other + '/app.sock', here + '/link')
+    os.rename(here + '/link', here + '/app.sock')
+    return os.readlink(here + '/app.sock')
+PAGES['/swap'] = swap
+"""
+"""Puts a link to the socket of the site ``hello`` in the place of its own."""
+
+
+def test_a_site_that_swaps_its_socket_is_not_served_as_another(host: StagingHost, project: Project) -> None:
+    apps = {"hello": HELLO, "evil": site(project, "evil", SWAP)}
+    project.serve(host, apps)
+    project.provision()
+    name = "evil.example.com"
+    release = ask(host, name=name).release
+    assert ask(host, "/swap", name=name).text.startswith("/run/hello/")
+    for _ in range(5):
+        assert ask(host, name=name).release == release, "a request for one site reached another"
+    assert ask(host).release != release
+
+    site(project, "evil", SWAP + "swap()\n")
+    done = project.run("release", "--site", "evil")
+    assert done.code == 7, done.said
+    assert ask(host, name=name).release == release
+    assert sh(host, "find /run/evil -maxdepth 1 -type l") == "", "what is a link is nobody's socket"

@@ -145,7 +145,7 @@ def test_nginx_can_connect_to_its_socket(host: Host, site: App) -> None:
 
 
 def test_nobody_else_can_connect_to_its_socket(host: Host, site: App, serving: AppFacts) -> None:
-    socket = f"/run/{site.name}/{serving.activation}/app.sock"
+    socket = f"/run/{site.name}/{serving.activation}.sock"
     with host.sudo("nobody"):
         tried = host.run("/usr/bin/python3 -ISc %s %s", CONNECT, socket)
     assert tried.rc != 0, f"any user of the host can connect to {socket}"
