@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 from msgspec import Struct
 
@@ -103,13 +103,27 @@ class Upload:
     unpack: Literal["", "tar", "tgz"] = ""
 
 
+class Text(Struct, frozen=True):
+    """The text behind one value of a state. path: the file that holds it on a host; a link is followed.
+
+    key: the value of the state that differs where the text does. new: what it should be; None: not there.
+    """
+
+    path: str
+    key: str
+    new: bytes | None
+
+
 Step = Command | Put | Symlink | Remove | Check | Upload
 
 
-class Change(Struct, frozen=True):
+Kind = TypeVar("Kind", bound="Resource", covariant=True)
+
+
+class Change(Struct, Generic[Kind], frozen=True):
     """One resource that is not as expected. ``actual`` None: absent on the host; ``expected`` None: to remove."""
 
-    resource: Resource
+    resource: Kind
     actual: State | None
     expected: State | None
 
@@ -159,7 +173,7 @@ class Resource(ABC):
 
     @classmethod
     @abstractmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """POSIX sh that prints the state of all of them, in few processes, and changes nothing.
 
         It runs as root in ``/`` in a subshell of its own with ``LC_ALL=C``. A non-zero exit code means that
@@ -168,7 +182,7 @@ class Resource(ABC):
 
     @classmethod
     @abstractmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """What :meth:`probe` printed, as a state by id for every resource; None means absent.
 
         Raises ``LookError`` when the output does not say: failing to look never reads as "absent".
@@ -176,22 +190,22 @@ class Resource(ABC):
 
     @classmethod
     @abstractmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         """The steps that make all these changes of one class, in order; each idempotent on its own."""
 
     def looks_like(self, other: Resource) -> bool:
         """Whether a look at ``other`` that finds it as expected says the same of this one."""
         return self == other
 
-    def content(self) -> bytes | None:
-        """The bytes a unified diff is made of; None when there is nothing to show (or it is secret)."""
-        return None
+    def content(self) -> Iterable[Text]:
+        """What it says in text, for ``--diff``; nothing where there is none, or where it is secret."""
+        return ()
 
-    def beside(self, change: Change) -> Script | None:
+    def beside(self, change: Change[Self]) -> Script | None:
         """Prints the bytes of memory of what goes on running beside what the change starts; None: nothing does."""
         return None
 
-    def touches(self, change: Change) -> frozenset[str] | None:
+    def touches(self, change: Change[Self]) -> frozenset[str] | None:
         """Families that may look otherwise once ``change`` is made, and are looked at again; None: every one may.
 
         The status and the facts of the host are looked at again in any case.
@@ -217,15 +231,15 @@ class Unprobed(Resource):
         return None
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         return Script(":")
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         return {one.id: None for one in resources}
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         return iter(())
 
 

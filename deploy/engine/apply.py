@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from deploy.engine.plan import Plan
 from deploy.files.archive import Member, stream
-from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Step, Symlink, Upload
+from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, Step, Symlink, Upload
 from deploy.resources.unit import Unit
 from deploy.shell import Command, Script, join, sh
 
@@ -109,7 +109,7 @@ class _Builder:
         self.uploads: list[Upload] = []
         self.files: dict[str, Script] = {}
 
-    def run(self, changes: Sequence[Change]) -> None:
+    def run(self, changes: Sequence[Change[Resource]]) -> None:
         for step, resource in _steps(changes):
             if isinstance(step, Upload):
                 self.uploads.append(step)
@@ -129,7 +129,7 @@ class _Builder:
         )
         self.steps.append(numbered)
 
-    def transaction(self, files: Sequence[Change], units: Sequence[Change]) -> None:
+    def transaction(self, files: Sequence[Change[Resource]], units: Sequence[Change[Resource]]) -> None:
         """Stage, check, switch; then the units, each proven; then commit. Any failure takes the files back."""
         staged: list[Put | Symlink | Remove] = []
         for step, resource in _steps(files):
@@ -147,7 +147,7 @@ class _Builder:
         if staged:
             self.lines.append(Script("commit"))
 
-    def _stage(self, staged: Sequence[Put | Symlink | Remove], units: Sequence[Change]) -> None:
+    def _stage(self, staged: Sequence[Put | Symlink | Remove], units: Sequence[Change[Resource]]) -> None:
         self.files |= {
             "sweep": sh(
                 "rm -f -- @{left}\n",
@@ -183,7 +183,7 @@ class _Builder:
                 self.lines.append(sh("stage_link @{target} @{path}", target=one.target, path=one.path))
 
 
-def _steps(changes: Sequence[Change]) -> Iterator[tuple[Step, str | None]]:
+def _steps(changes: Sequence[Change[Resource]]) -> Iterator[tuple[Step, str | None]]:
     """All steps in order, each with the id of what it changes where that is one resource."""
     for kind, group in groupby(changes, key=lambda change: type(change.resource)):
         together = list(group)
@@ -192,7 +192,7 @@ def _steps(changes: Sequence[Change]) -> Iterator[tuple[Step, str | None]]:
             yield step, only
 
 
-def _checks(changes: Sequence[Change]) -> list[Check]:
+def _checks(changes: Sequence[Change[Resource]]) -> list[Check]:
     return list(dict.fromkeys(check for change in changes for check in change.resource.checks()))
 
 
@@ -267,7 +267,7 @@ def _candidate(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
             yield sh("cp -a -- @{new} @{path}", path=f"./{path}", new=_new(one.path))
 
 
-def _reload(staged: Sequence[Put | Symlink | Remove], units: Sequence[Change]) -> Iterator[Script]:
+def _reload(staged: Sequence[Put | Symlink | Remove], units: Sequence[Change[Resource]]) -> Iterator[Script]:
     """After an undo: the services that may have loaded what was taken back load the old again."""
     if any(_is_unit_file(one.path) for one in staged):
         yield Script("systemctl daemon-reload")

@@ -20,7 +20,6 @@ from deploy.errors import ApplyError, BarehostError, DriftError, InputError, Loc
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Change, Deferred, Phase, Resource, Upload
-from deploy.resources.path import File
 from deploy.roles import Role
 
 Said = tuple[Facts, Sequence[Resource]]
@@ -267,17 +266,22 @@ class _Run:
         ]
 
     def _diffs(self, plan: Plan) -> tuple[Diff, ...]:
-        """Old and new content of the files that differ, in one more round trip; none unless asked for."""
+        """Old and new text of what differs, in one more round trip; none unless asked for."""
         if not self.wishes.diffs:
             return ()
-        files = [
-            (one, change.actual)
+        differs = [
+            (text, change.actual is not None)
             for change in plan.changes
-            if isinstance(one := change.resource, File) and "content" in change.keys and not one.secret
+            for text in change.resource.content()
+            if text.key in change.keys
         ]
-        there = [one.path for one, actual in files if actual is not None]
+        there = [text.path for text, is_there in differs if is_there]
         old = self.reach.fetch(there) if there else {}
-        return tuple(Diff(one.path, _text(old.get(one.path)), _text(one.content())) for one, _ in files)
+        return tuple(
+            Diff(text.path, _text(old.get(text.path)), _text(text.new))
+            for text, _ in differs
+            if old.get(text.path) != text.new
+        )
 
     def _report(self, failure: Failure | None, seconds: float) -> Report:
         outcome = (
@@ -359,7 +363,7 @@ def _named(host: Host, error: BarehostError) -> str:
     return told if told.startswith(f"{host.name}:") else f"{host.name}: {told}"
 
 
-def sending(changes: Sequence[Change]) -> int:
+def sending(changes: Sequence[Change[Resource]]) -> int:
     """Bytes that the builds among these changes bring to the host, unpacked."""
     return sum(
         step.size
@@ -396,7 +400,7 @@ def _waiting(deferred: Deferred) -> str:
     )
 
 
-def _unsettled(change: Change) -> str:
+def _unsettled(change: Change[Resource]) -> str:
     keys = ", ".join(
         f"{key} is {(change.actual or {}).get(key)!r} and should be {(change.expected or {}).get(key)!r}"
         for key in change.keys

@@ -24,7 +24,7 @@ class Plan(Struct, frozen=True):
     """
 
     host: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Change[Resource], ...] = ()
     deferred: tuple[Deferred, ...] = ()
     orphans: tuple[str, ...] = ()
     unfinished: str | None = None

@@ -28,7 +28,7 @@ from deploy.engine.remote import Remote
 from deploy.errors import BarehostError, InputError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
-from deploy.resource import Change, State, Unprobed
+from deploy.resource import Change, Resource, State, Unprobed
 from deploy.resources.tree import Tree
 from deploy.roles import Role
 from deploy.shell import Secret, secrets_travel
@@ -213,7 +213,7 @@ def plain(plan: Plan) -> Plan:
     return replace(plan, changes=tuple(map(_plain_change, plan.changes)))
 
 
-def _plain_change(change: Change) -> Change:
+def _plain_change(change: Change[Resource]) -> Change[Resource]:
     shown = {*change.keys, "type"}
 
     def of(state: State | None) -> State | None:

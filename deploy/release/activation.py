@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from msgspec import Struct
 
 from deploy.errors import LookError
 from deploy.files.archive import Member, stream
 from deploy.release.shared import NUMBERS, RECORDS, UNITS, embedded, program
-from deploy.resource import Change, Phase, Resource, State, Step, Upload
+from deploy.resource import Change, Phase, Resource, State, Step, Text, Upload
 from deploy.shell import Command, Script, key, keyed, sh
 
 ASK = embedded("ask")
@@ -85,23 +85,30 @@ class Activation(Resource):
             "left over": "",
         }
 
-    def beside(self, change: Change) -> Script | None:
+    def beside(self, change: Change[Self]) -> Script | None:
         """The instance that serves, which goes on while the new one starts."""
         if change.actual is None or set(change.keys) <= MENDED:
             return None
         return sh(MEMORY + "memory @{app}\n", app=self.app)
+
+    def content(self) -> Iterable[Text]:
+        current = f"/srv/{self.app}/current"
+        for name, text in self.files:
+            yield Text(f"{current}/server/{name}", "configuration", text.encode())
+        for name, text in self.units:
+            yield Text(f"{current}/units/{name}", "unit", text.encode())
 
     @property
     def _www(self) -> str:
         return "\n".join(f"{url} -> {folder}" for url, folder in sorted(self.www))
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
-        names = [one.app for one in resources if isinstance(one, Activation)]
+    def probe(cls, resources: Sequence[Self]) -> Script:
+        names = [one.app for one in resources]
         return sh(_LOOK + 'for app in @{names}; do look "$app" || exit; done\n', names=names, key=key())
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         found: dict[str, State | None] = {}
         for record in output.decode(errors="surrogateescape").split("\0")[:-1]:
             name, *lines = record.split("\n")
@@ -112,12 +119,11 @@ class Activation(Resource):
         return found
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
-            assert isinstance(change.resource, Activation)
             yield from change.resource._steps(change)
 
-    def _steps(self, change: Change) -> Iterator[Step]:
+    def _steps(self, change: Change[Self]) -> Iterator[Step]:
         differs = set(change.keys)
         if change.actual is not None and "left over" in differs:
             left = str(change.actual["left over"]).split()

@@ -47,29 +47,26 @@ class Prepared(Resource):
         return {self.word: self.mark}
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         asked = (
             sh("say @{app} @{release} @{word}", app=one.app, release=one.release, word=one.word)
-            for one in cls._all(resources)
+            for one in resources
         )
         return join([sh(_LOOK, records=RECORDS), *asked])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         answers = output.decode(errors="surrogateescape").splitlines()
-        ours = cls._all(resources)
-        if len(answers) != len(ours):
+        if len(answers) != len(resources):
             raise LookError("the host did not tell how far its releases are prepared; look again")
-        return {one.id: {one.word: mark} if mark else None for one, mark in zip(ours, answers, strict=True)}
+        return {
+            one.id: {one.word: mark} if mark else None for one, mark in zip(resources, answers, strict=True)
+        }
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
-        for one in cls._all([change.resource for change in changes]):
-            yield from one._steps()
-
-    @classmethod
-    def _all(cls, resources: Sequence[Resource]) -> list[Self]:
-        return [one for one in resources if isinstance(one, cls)]
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
+        for change in changes:
+            yield from change.resource._steps()
 
     def _steps(self) -> Iterator[Step]:
         raise AssertionError("said by the kinds themselves")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from deploy.errors import ApplyError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
@@ -38,16 +38,14 @@ class Intact(Resource):
         return {"intact": True}
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         asked = (
-            sh("intact @{path} @{record}", path=one.path, record=record_of(one.path))
-            for one in resources
-            if isinstance(one, Intact)
+            sh("intact @{path} @{record}", path=one.path, record=record_of(one.path)) for one in resources
         )
         return join([Script(LISTING + _INTACT), *asked])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         answers = output.decode(errors="replace").split()
         if len(answers) != len(resources):
             raise LookError("the host did not tell whether its releases are what was shipped; look again")
@@ -60,10 +58,9 @@ class Intact(Resource):
         return {one.id: said[answer] for one, answer in zip(resources, answers, strict=True)}
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            assert isinstance(one, Intact)
             if change.actual is not None and change.actual.get("recorded") is False:
                 raise ApplyError(
                     f"the host has lost its record of release {one.release} of {one.app} (in /var/lib/barehost), so "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from deploy.errors import LookError
 from deploy.release.shared import NUMBERS, RECORDS, UNITS, program
@@ -34,16 +34,15 @@ class Leaving(Resource):
         return None
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         asked = [
             sh("left @{app} @{purge}", app=one.app, purge="purge" if one.purge else "keep")
             for one in resources
-            if isinstance(one, Leaving)
         ]
         return join([Script(_LEFT), *asked])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         told = dict(line.split(" ", 1) for line in output.decode(errors="replace").splitlines())
         if missing := [one.id for one in resources if one.id.partition(":")[2] not in told]:
             raise LookError(f"the host did not tell what is left of {missing[0]}; look again")
@@ -54,10 +53,9 @@ class Leaving(Resource):
         return states
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            assert isinstance(one, Leaving)
             text = _LEAVE + (_PURGE if one.purge else "")
             numbers = {"numbers": NUMBERS} if one.purge else {}
             yield Command(f"remove the site {one.app}", sh(text, app=one.app, records=RECORDS, **numbers))

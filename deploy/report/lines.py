@@ -15,7 +15,7 @@ from deploy.report.mask import Mask
 if TYPE_CHECKING:
     from deploy.engine.events import Diff, Failure, Report
     from deploy.engine.plan import Plan
-    from deploy.resource import Change, Value
+    from deploy.resource import Change, Resource, Value
 
 Span = tuple[str, str]
 Line = list[Span]
@@ -56,7 +56,7 @@ def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> lis
     return body
 
 
-def _details(change: Change, mask: Mask, verbose: int) -> Iterable[str]:
+def _details(change: Change[Resource], mask: Mask, verbose: int) -> Iterable[str]:
     if change.action == "remove":
         return
     for key in change.keys:

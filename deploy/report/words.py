@@ -10,7 +10,7 @@ from deploy.shell import KEYED
 
 if TYPE_CHECKING:
     from deploy.engine.events import Report
-    from deploy.resource import Change, Value
+    from deploy.resource import Change, Resource, Value
 
 _HEX = re.compile(r"[0-9a-f]{32,}")
 
@@ -84,7 +84,7 @@ def difference(key: str, old: Value, new: Value) -> str:
     return f"{key}: {value(old)} → {value(new)}"
 
 
-def kind_and_name(change: Change) -> tuple[str, str]:
+def kind_and_name(change: Change[Resource]) -> tuple[str, str]:
     """What a person calls the resource: ``file``, ``/etc/hosts``; for a path its type instead of ``path``."""
     kind, _, name = change.resource.id.partition(":")
     if kind == "path":  # what lies there: a file, a directory, a link; or what it is kept as: a tree, a venv

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
@@ -41,25 +41,25 @@ class Group(Resource):
         return {"present": True} if self.state == "present" else None
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """One getent; its exit code 2 only says that some are unknown, which is an answer."""
-        names = sorted({one.name for one in resources if isinstance(one, Group)})
+        names = sorted({one.name for one in resources})
         return sh(_GETENT + "look group @{names}", names=names)
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """``gid`` is reported beside what is compared."""
         found = {row[0]: row for row in _rows(output)["group"]}
         states: dict[str, State | None] = {}
         for one in resources:
-            row = found.get(cast(Group, one).name)
+            row = found.get(one.name)
             states[one.id] = None if row is None else {"present": True, "gid": int(row[2])}
         return states
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
-            one = cast(Group, change.resource)
+            one = change.resource
             if change.expected is None:
                 yield Command(f"remove group {one.name}", sh(_DELETE_GROUP, name=one.name), timeout=60)
             else:
@@ -118,17 +118,16 @@ class User(Resource):
         }
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """One getent for the users, one for all groups that any of them names."""
-        users = [one for one in resources if isinstance(one, User)]
         return sh(
             _GETENT + "look passwd @{users}\nlook group @{groups}",
-            users=sorted({one.name for one in users}),
-            groups=sorted({group for one in users for group in (one.first_group, *one.groups)}),
+            users=sorted({one.name for one in resources}),
+            groups=sorted({group for one in resources for group in (one.first_group, *one.groups)}),
         )
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """``groups``: the declared ones it is in; a first group other than declared reads as its number."""
         rows = _rows(output)
         users = {row[0]: row for row in rows["passwd"]}
@@ -136,13 +135,12 @@ class User(Resource):
         members = {row[0]: set(row[3].split(",")) for row in rows["group"]}
         states: dict[str, State | None] = {}
         for one in resources:
-            user = cast(User, one)
-            row = users.get(user.name)
+            row = users.get(one.name)
             if row is None:
                 states[one.id] = None
                 continue
             group = names.get(row[3], row[3])
-            within = {name for name in user.groups if user.name in members.get(name, ()) or name == group}
+            within = {name for name in one.groups if one.name in members.get(name, ()) or name == group}
             states[one.id] = {
                 "uid": int(row[2]),
                 "group": group,
@@ -153,9 +151,9 @@ class User(Resource):
         return states
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
-            one = cast(User, change.resource)
+            one = change.resource
             if change.expected is None:
                 yield Command(f"remove user {one.name}", sh(_DELETE_USER, name=one.name), timeout=60)
                 continue
@@ -167,9 +165,9 @@ class User(Resource):
             )
 
 
-def _refuse_person(change: Change) -> None:
+def _refuse_person(change: Change[User]) -> None:
     """A system account never takes over what a person logs in with: uids from 1000 on are people's on Debian."""
-    one, actual = cast(User, change.resource), change.actual or {}
+    one, actual = change.resource, change.actual or {}
     if (
         one.system
         and int(actual.get("uid") or 0) in range(1000, 60000)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
@@ -76,15 +76,15 @@ class Package(Resource):
         return expected
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """One dpkg-query for all; its exit code 1 only says that some are unknown, which is an answer.
 
         The last lines name what a killed run left masked.
         """
-        return sh(_PROBE, names=[one.name for one in _packages(resources)])
+        return sh(_PROBE, names=[one.name for one in resources])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """Absent is what dpkg does not know, and what was removed but left configuration behind."""
         found: dict[str, dict[str, str]] = {}
         masked: list[str] = []
@@ -107,14 +107,14 @@ class Package(Resource):
             complete = complete or kind == "end"
         if not complete:
             raise LookError("dpkg-query ended before it had told about all packages; try again")
-        return {one.id: _state(one, found.get(one.name), masked) for one in _packages(resources)}
+        return {one.id: _state(one, found.get(one.name), masked) for one in resources}
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         """One transaction for all of them: what is missing comes, what is unwanted goes, masks are lifted."""
         if not changes:
             return
-        packages = [cast(Package, change.resource) for change in changes if not _only_masked(change)]
+        packages = [change.resource for change in changes if not _only_masked(change)]
         masks = [unit for change in changes for unit in _to_mask(change)]
         unwanted = [one.name for one in packages if one.state == "absent"]
         wanted = [one.name for one in packages if one.state == "present"]
@@ -127,10 +127,6 @@ class Package(Resource):
         )
 
 
-def _packages(resources: Sequence[Resource]) -> list[Package]:
-    return [one for one in resources if isinstance(one, Package)]
-
-
 def _state(package: Package, state: dict[str, str] | None, masked: Sequence[str]) -> State | None:
     if state is None or state["status"] in ("not-installed", "config-files"):
         return None
@@ -139,14 +135,14 @@ def _state(package: Package, state: dict[str, str] | None, masked: Sequence[str]
     )
 
 
-def _only_masked(change: Change) -> bool:
+def _only_masked(change: Change[Package]) -> bool:
     """The package stands; an interrupted run left its units masked."""
     return change.actual is not None and change.keys == ("masked",)
 
 
-def _to_mask(change: Change) -> Sequence[str]:
+def _to_mask(change: Change[Package]) -> Sequence[str]:
     """Units to mask while apt runs: never those of a package that stands, whose daemon may be serving."""
-    one = cast(Package, change.resource)
+    one = change.resource
     stands = change.actual is not None and change.actual["status"] == "installed"
     return () if stands or one.state == "absent" else one.masks
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from deploy.errors import InputError, LookError
 from deploy.render import templates as render
-from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, State, Step, Symlink
+from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, State, Step, Symlink, Text
 from deploy.shell import Command, Script, join, key, keyed, sh
 
 Presence = Literal["present", "absent"]
@@ -36,12 +36,13 @@ class Pathlike(Resource):
     def id(self) -> str:
         return f"path:{self.path}"
 
+    @property
+    def hashed(self) -> Literal["", "plain", "keyed"]:
+        """How a look compares what it holds: not at all, by SHA-256, or with a key because it is secret."""
+        return ""
+
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
-        paths = [one.path for one in resources if isinstance(one, Pathlike)]
-        files = [one for one in resources if isinstance(one, File) and one.state == "present"]
-        hashed = [one.path for one in files if not one.secret]
-        secret = [one.path for one in files if one.secret]
+    def probe(cls, resources: Sequence[Pathlike]) -> Script:
         return sh(
             # A missing path is one of two messages of find's; any other message is a failure to look.
             "find @{paths} -maxdepth 0 -printf '%y %m %u %g %l\\0%p\\0' 2>\"$SCRATCH/find\"\n"
@@ -58,14 +59,14 @@ class Pathlike(Resource):
             '  sum=$({ printf %s @{key}; cat "$path"; } | sha256sum) || exit\n'
             '  printf \'keyed:%s  %s\\0\' "${sum%% *}" "$path"\n'
             "fi; done\n",
-            paths=paths,
-            hashed=hashed,
-            secret=secret,
+            paths=[one.path for one in resources],
+            hashed=[one.path for one in resources if one.hashed == "plain"],
+            secret=[one.path for one in resources if one.hashed == "keyed"],
             key=key(),
         )
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Pathlike], output: bytes) -> dict[str, State | None]:
         # between two NULs, so that no name that ends in = looks like it
         listing, mark, hashes = (b"\0" + output).partition(b"\0=\0")
         if not mark:
@@ -115,6 +116,10 @@ class File(Pathlike):
     state: Presence = "present"
     check: Check | None = None
 
+    @property
+    def hashed(self) -> Literal["", "plain", "keyed"]:
+        return "" if self.state == "absent" else "keyed" if self.secret else "plain"
+
     @cached_property
     def blob(self) -> Blob:
         """The content as it travels."""
@@ -142,21 +147,21 @@ class File(Pathlike):
         }
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            assert isinstance(one, File)
             _refuse_directory(change)
             if one.state == "absent":
                 yield Remove(one.path)
             else:
                 yield Put(one.path, one.blob, one.owner, one.group, one.mode)
 
-    def touches(self, change: Change) -> frozenset[str] | None:
+    def touches(self, change: Change[Self]) -> frozenset[str] | None:
         return _FILES
 
-    def content(self) -> bytes | None:
-        return None if self.secret or self.state == "absent" else self.blob.data
+    def content(self) -> Iterable[Text]:
+        if not self.secret:
+            yield Text(self.path, "content", None if self.state == "absent" else self.blob.data)
 
     def checks(self) -> Iterable[Check]:
         return () if self.check is None else (self.check,)
@@ -216,14 +221,13 @@ class Link(Pathlike):
     def expected(self) -> State | None:
         return None if self.state == "absent" else {"type": "link", "target": self.target}
 
-    def touches(self, change: Change) -> frozenset[str] | None:
+    def touches(self, change: Change[Self]) -> frozenset[str] | None:
         return _FILES
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            assert isinstance(one, Link)
             _refuse_directory(change)
             yield Remove(one.path) if one.state == "absent" else Symlink(one.path, one.target)
 
@@ -252,7 +256,7 @@ class Directory(Pathlike):
         return {"type": "directory", "owner": self.owner, "group": self.group, "mode": f"{self.mode:04o}"}
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         made = [change for change in changes if change.expected is not None]
         if made:
             yield Command(_title(made), join([_reaching(made), *(_make(change) for change in made)]))
@@ -268,12 +272,12 @@ _FILES = frozenset({"path", "unit"})
 """What a file or a link touches: it may be a unit's, or what one has loaded."""
 
 
-def _reaching(changes: Sequence[Change]) -> Script:
+def _reaching(changes: Sequence[Change[Directory]]) -> Script:
     paths = [PurePosixPath(_directory(change).path) for change in changes]
     return sh(_DIRECTORY, above=sorted({str(above) for path in paths for above in path.parents}))
 
 
-def _make(change: Change) -> Script:
+def _make(change: Change[Directory]) -> Script:
     """Whoever may write to this folder, or to one above it, is thought of in those that follow."""
     one = _directory(change)
     return sh(
@@ -287,25 +291,23 @@ def _make(change: Change) -> Script:
     )
 
 
-def _title(changes: Sequence[Change]) -> str:
+def _title(changes: Sequence[Change[Directory]]) -> str:
     first = _directory(changes[0]).path
     return f"directory {first}" if len(changes) == 1 else f"{len(changes)} directories, {first} first"
 
 
-def _directory(change: Change) -> Directory:
+def _directory(change: Change[Directory]) -> Directory:
     """The resource, unless something that is no directory lies at its place."""
     one = change.resource
-    assert isinstance(one, Directory)
     there = (change.actual or {}).get("type", "directory")
     if there != "directory":
         raise InputError(f"{one.path} is a {there} on the host where a directory should be; move it away")
     return one
 
 
-def _refuse_directory(change: Change) -> None:
+def _refuse_directory(change: Change[Pathlike]) -> None:
     """A file or link never takes the place of a directory, or of a device: that is a person's decision."""
     one = change.resource
-    assert isinstance(one, Pathlike)
     there = (change.actual or {}).get("type")
     if there in ("directory", "special"):
         raise InputError(f"{one.path} is a {there} on the host where a file or link should be; move it away")

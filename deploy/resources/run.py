@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
@@ -68,12 +68,12 @@ class Run(Resource):
         return {"done": True}
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """Answers with a word each; an ``unless`` that fails, for whatever reason, means "not done yet"."""
-        return join([_LOOK, *(_look(cast(Run, one)) for one in resources)])
+        return join([_LOOK, *(_look(one) for one in resources)])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """Raises LookError for an ``unless`` that took too long: that is neither yes nor no."""
         answers = output.decode(errors="replace").split()
         if len(answers) != len(resources):
@@ -81,17 +81,16 @@ class Run(Resource):
         states: dict[str, State | None] = {}
         for one, answer in zip(resources, answers, strict=True):
             if answer == "slow":
-                name = cast(Run, one).name
                 raise LookError(
-                    f"unless= of Run {name!r} took more than {LOOK_SECONDS} s: make it a quick question"
+                    f"unless= of Run {one.name!r} took more than {LOOK_SECONDS} s: make it a quick question"
                 )
             states[one.id] = {"done": True} if answer == "done" else None
         return states
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
-            one = cast(Run, change.resource)
+            one = change.resource
             yield Command(one.name, sh("@{inside} || exit", inside=_inside(one, one.command)), one.timeout)
 
 

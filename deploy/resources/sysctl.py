@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
@@ -45,19 +45,17 @@ class Sysctl(Resource):
         return {"to be raised": False}
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """A line each: the path, whether it can be written, the value; ``-`` where the kernel has no such setting."""
-        return sh(_PROBE, paths=[one.path for one in resources if isinstance(one, Sysctl)])
+        return sh(_PROBE, paths=[one.path for one in resources])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """``value`` and ``settable`` are reported beside what is compared."""
         lines = (line.split(" ") for line in output.decode(errors="replace").splitlines())
         found = {path: (access == "w", value) for path, access, value in lines}
         states: dict[str, State | None] = {}
         for one in resources:
-            if not isinstance(one, Sysctl):
-                continue
             if one.path not in found:
                 raise LookError(f"the look at {one.name} ended early")
             settable, value = found[one.path]
@@ -71,10 +69,9 @@ class Sysctl(Resource):
         return states
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            assert isinstance(one, Sysctl)
             yield Command(
                 f"set {one.name} to {one.at_least}",
                 sh("printf '%s\\n' @{value} > @{path}", value=one.at_least, path=one.path),

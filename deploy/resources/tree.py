@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, Self
 
 from msgspec import Struct
 
@@ -132,12 +132,12 @@ class Tree(Resource):
         return isinstance(other, Tree) and replace(other, base=self.base) == self
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """Says "same" for each tree that is, else its lines, and fresh hashes where a line changed."""
-        return join([Script(LISTING + _LOOK), *map(_look, _trees(resources), range(len(resources)))])
+        return join([Script(LISTING + _LOOK), *map(_look, resources, range(len(resources)))])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """``found`` (only when something differs) is what the host holds, ``offer`` what its base holds."""
         records = output.decode(errors="surrogateescape").split("\0")
         answers: list[list[str]] = []
@@ -146,15 +146,14 @@ class Tree(Resource):
                 answers.append([record[1:]])
             elif answers:
                 answers[-1].append(record)
-        trees = _trees(resources)
-        if len(answers) != len(trees) or any("end" not in answer for answer in answers):
+        if len(answers) != len(resources) or any("end" not in answer for answer in answers):
             raise LookError("the listing of a tree ended early; try again")
-        return {tree.id: _state(tree, answer) for tree, answer in zip(trees, answers, strict=True)}
+        return {tree.id: _state(tree, answer) for tree, answer in zip(resources, answers, strict=True)}
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
-            yield from _sync(cast(Tree, change.resource), change.actual or {})
+            yield from _sync(change.resource, change.actual or {})
 
 
 class Difference(Struct, frozen=True):
@@ -263,10 +262,6 @@ def _entry(tree: Tree, name: str, path: str, status: os.stat_result) -> Entry:
         raise InputError(f"{path} is neither a file, a folder nor a link: exclude it or remove it")
     mode = tree.mode | (tree.mode >> 2 & 0o111 if status.st_mode & stat.S_IXUSR else 0)
     return Entry("f", mode, tree.owner, tree.group, sha256(Path(path), status))
-
-
-def _trees(resources: Sequence[Resource]) -> list[Tree]:
-    return [one for one in resources if isinstance(one, Tree)]
 
 
 def record_of(path: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Check, Phase, Resource, State, Step
@@ -90,34 +90,33 @@ class Unit(Resource):
     def checks(self) -> Iterable[Check]:
         return self.checks_on
 
-    def touches(self, change: Change) -> frozenset[str] | None:
+    def touches(self, change: Change[Self]) -> frozenset[str] | None:
         """A reload: the unit alone. What starts or stops may do whatever it likes."""
         return frozenset({self.family}) if self.running and self._verb(change) == "reload" else None
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
-        units = [one for one in resources if isinstance(one, Unit)]
+    def probe(cls, resources: Sequence[Self]) -> Script:
         asked = (
             sh("unit @{name} @{inputs}", name=one.name, inputs=[path.path for path in one.watched])
-            for one in units
+            for one in resources
         )
         return sh(
             'systemctl show --no-pager -p @{properties} -- @{names} > "$SCRATCH/units" || exit\n'
             "@{function}\n"
             '{ @{asked}\n} 3< "$SCRATCH/units"\n',
             properties="LoadState,ActiveState,UnitFileState,NeedDaemonReload,InvocationID,ActiveEnterTimestamp",
-            names=[one.name for one in units],
+            names=[one.name for one in resources],
             function=_UNIT,
             asked=join(asked),
         )
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         shown: dict[str, list[tuple[str, str]]] = {}
         for block in f"\n{output.decode(errors='surrogateescape')}".split("\nUnit=")[1:]:
             name, *lines = block.split("\n")
             shown[name] = [(key, value) for key, _, value in (line.partition("=") for line in lines)]
-        return {one.id: one._state(shown.get(one.name, [])) for one in resources if isinstance(one, Unit)}
+        return {one.id: one._state(shown.get(one.name, [])) for one in resources}
 
     def _state(self, shown: list[tuple[str, str]]) -> State | None:
         told = dict(shown)
@@ -139,15 +138,13 @@ class Unit(Resource):
         return state
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         if any((change.actual or {}).get("needs daemon-reload") for change in changes):
             yield Command("systemctl daemon-reload", Script("systemctl daemon-reload"), timeout=60)
         for change in changes:
-            one = change.resource
-            assert isinstance(one, Unit)
-            yield from one._steps(change)
+            yield from change.resource._steps(change)
 
-    def _steps(self, change: Change) -> Iterator[Step]:
+    def _steps(self, change: Change[Self]) -> Iterator[Step]:
         actual = change.actual or {}
         if actual.get("enabled") in ("masked", "masked-runtime"):
             yield Command(
@@ -180,7 +177,7 @@ class Unit(Resource):
                 60,
             )
 
-    def _verb(self, change: Change) -> str | None:
+    def _verb(self, change: Change[Self]) -> str | None:
         """What brings the service to what it should have loaded: start, restart, reload, or None when it has it."""
         actual = change.actual or {}
         if actual.get("active") != "active":

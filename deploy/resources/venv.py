@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.files.archive import Member, sha256, stream
@@ -96,27 +96,22 @@ class Venv(Resource):
         return {"complete": True, "key": self.key, "python": self.version}
 
     @classmethod
-    def probe(cls, resources: Sequence[Resource]) -> Script:
+    def probe(cls, resources: Sequence[Self]) -> Script:
         """Reads the marker and follows bin/python; starts no Python."""
-        return sh(_PROBE, paths=[one.path for one in _venvs(resources)])
+        return sh(_PROBE, paths=[one.path for one in resources])
 
     @classmethod
-    def parse(cls, resources: Sequence[Resource], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
         """``python`` is empty when bin/python leads nowhere, as after an upgrade of the distribution."""
         answers = output.decode(errors="surrogateescape").split("\n")
-        venvs = _venvs(resources)
-        if len(answers) != len(venvs) + 1 or answers[-1]:
+        if len(answers) != len(resources) + 1 or answers[-1]:
             raise LookError("the look at the Python environments ended early; try again")
-        return {one.id: _state(answer) for one, answer in zip(venvs, answers[:-1], strict=True)}
+        return {one.id: _state(answer) for one, answer in zip(resources, answers[:-1], strict=True)}
 
     @classmethod
-    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
-            yield from _build(cast(Venv, change.resource))
-
-
-def _venvs(resources: Sequence[Resource]) -> list[Venv]:
-    return [one for one in resources if isinstance(one, Venv)]
+            yield from _build(change.resource)
 
 
 def _state(answer: str) -> State | None:

@@ -177,9 +177,9 @@ def test_the_roles_are_what_they_say(tmp_path: Path) -> None:
     own.write_text(own.read_text().replace("motd]", "motd, redis]"))
     (web1,) = Inventory.load(folder / "inventory").select("web1")
     roles = roles_of(web1, only=("motd", "redis"))
-    said = {one.id: one.content() for one in declared(roles, web1, Facts())}
-    assert said["path:/etc/motd"] == b"web1: hello\nAsk: ops@example.com\n"
-    assert said["path:/etc/redis/redis.conf"] == b"maxmemory 64mb\n"
+    said = {one.id: [text.new for text in one.content()] for one in declared(roles, web1, Facts())}
+    assert said["path:/etc/motd"] == [b"web1: hello\nAsk: ops@example.com\n"]
+    assert said["path:/etc/redis/redis.conf"] == [b"maxmemory 64mb\n"]
     assert "unit:redis-server.service" in said
 
 

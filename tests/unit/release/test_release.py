@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from deploy.engine.converge import Wishes, converge
+from deploy.engine.events import Diff, Event, Planned
 from deploy.errors import InputError, LookError
+from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Leaving, Migrated, Question
 from deploy.release.listing import Held, parse, target
 from deploy.resource import Change, Command, Upload
 from deploy.shell import keyed
 from tests.unit.fakes import local
+from tests.unit.fakes.fake import FakeHost
 
 ONE = Activation(
     app="hello",
@@ -56,7 +60,7 @@ def told(**changed: str) -> bytes:
     ).encode()
 
 
-def change(output: bytes, one: Activation = ONE) -> Change:
+def change(output: bytes, one: Activation = ONE) -> Change[Activation]:
     return Change(one, Activation.parse([one], output)[one.id], one.expected())
 
 
@@ -298,3 +302,14 @@ def test_a_hosts_own_look_at_a_site_it_has_not(tmp_path: Path):
     quiet = replace(ONE, app="barehost-none")
     done = local.run(Activation.probe([quiet]))
     assert (done.returncode, Activation.parse([quiet], done.stdout)) == (0, {quiet.id: None})
+
+
+def test_with_diff_the_server_s_configuration_is_shown_line_by_line() -> None:
+    config = "/srv/hello/current/server/gunicorn.conf.py"
+    before = {**(ONE.expected() or {}), "configuration": "of before"}
+    host = FakeHost({ONE.id: before}, files={config: b"workers = 1"})
+    events: list[Event] = []
+    wishes = Wishes("me", check=True, diffs=True)
+    converge(Host("web1"), [lambda host, facts: iter([ONE])], host, wishes, events.append)
+    (planned,) = (one for one in events if isinstance(one, Planned))
+    assert planned.diffs == (Diff(config, "workers = 1", "workers = 2"),)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from deploy.errors import InputError, LookError
 from deploy.inventory.hosts import Host
-from deploy.resource import Change, Check, Phase, Put, Remove, Resource, Symlink
+from deploy.resource import Change, Check, Phase, Put, Remove, Resource, Symlink, Text
 from deploy.resources.path import Directory, File, Link, Pathlike, Template
 from deploy.shell import Command, Secret, key, sh
 from tests.unit.fakes import local
@@ -280,11 +280,11 @@ def test_a_socket_is_not_taken_for_a_file(tmp_path: Path):
 
 
 def test_a_diff_is_made_of_content_but_never_of_a_secret():
-    assert File("/x", "text").content() == b"text"
-    assert File("/x", b"\xff").content() == b"\xff"
-    assert File("/x", "text", secret=True).content() is None
-    assert File("/x", state="absent").content() is None
-    assert Directory("/x").content() is None
+    assert [*File("/x", "text").content()] == [Text("/x", "content", b"text")]
+    assert [*File("/x", b"\xff").content()] == [Text("/x", "content", b"\xff")]
+    assert [*File("/x", "text", secret=True).content()] == []
+    assert [*File("/x", state="absent").content()] == [Text("/x", "content", None)]
+    assert [*Directory("/x").content()] == []
 
 
 def test_neither_kind_of_content_shows_in_a_repr():
@@ -317,7 +317,7 @@ def test_a_template_with_a_secret_in_it_is_secret(tmp_path: Path):
     (tmp_path / "templates" / "x.j2").write_text("password={{ word }}\n")
     host = Host("web1", project=tmp_path)
     one = Template("/etc/x", "x.j2", host=host, word=Secret("hunter2"))
-    assert (one.text, one.secret, one.content()) == ("password=hunter2\n", True, None)
+    assert (one.text, one.secret, [*one.content()]) == ("password=hunter2\n", True, [])
     assert "hunter2" not in repr(one)
     with pytest.raises(InputError, match=r"no template 'y.j2' in .*templates and ours"):
         Template("/etc/x", "y.j2", host=host)
