@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.errors import InputError
 from deploy.facts import AppFacts, Facts
 from deploy.inventory.hosts import Host
-from deploy.release import Activation, Built, Intact, Leaving, Migrated, Question
+from deploy.release import Activation, Built, Intact, Leaving, Migrated, Place, Question
 from deploy.render.systemd import environment_file
 from deploy.requirements import read
 from deploy.resource import Deferred, Remark, Resource
@@ -48,6 +48,8 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     yield Directory(f"{app.root}/activations", group=app.user, mode=0o750)
 
     now = facts.app(app.name)
+    if now.release is None:
+        yield Place(app.name)
     version = interpreter(app, facts)
     wanted = host.releases[app.name]
     if wanted.ship and now.release is None and facts.os is not None:
@@ -63,10 +65,10 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     serving = module_of(host, "gunicorn")  # the project's own, where it has one
     if wanted.folder is None:
         id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
-        yield Intact(app.name, id)
+        yield Intact(app.name, id, packages)
     elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
         id, packages = current, now.venv or ""
-        yield Intact(app.name, id)
+        yield Intact(app.name, id, packages)
         yield Remark(f"{app.name}: the source has changed since release {current}; invoke release ships it")
     else:
         id = current or wanted.id

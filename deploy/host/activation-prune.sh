@@ -48,8 +48,9 @@ for file in $(ls -1r @{records}/"$app"); do
 done
 for folder in "$root"/releases/* "$root"/releases/.barehost-*; do
   case $releases in *" ${folder##*/} "*) continue ;; esac
-  tree=$(printf %s "$folder" | sha256sum)
-  gone "$folder" && rm -rf "/var/lib/barehost/trees/${tree%% *}" "/var/lib/barehost/trees/${tree%% *}.new"
+  tree=$(printf %s "$folder" | sha256sum); tree=/var/lib/barehost/trees/${tree%% *}
+  case ${folder##*/} in .barehost-*) ;; *) [ -e "$tree" ] || continue ;; esac # nobody's of ours
+  gone "$folder" && rm -rf "$tree" "$tree.new"
 done
 for folder in "$root"/venvs/*; do
   case $venvs in *" ${folder##*/} "*) ;; *) gone "$folder" ;; esac

@@ -12,5 +12,6 @@ from deploy.release.activation import Activation, Question
 from deploy.release.building import Built, Migrated
 from deploy.release.intact import Intact
 from deploy.release.leaving import Leaving
+from deploy.release.place import Place
 
-__all__ = ["Activation", "Built", "Intact", "Leaving", "Migrated", "Question"]
+__all__ = ["Activation", "Built", "Intact", "Leaving", "Migrated", "Place", "Question"]

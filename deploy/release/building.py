@@ -11,6 +11,7 @@ from deploy.errors import LookError
 from deploy.release.shared import HASHED, RECORDS, embedded, program
 from deploy.render.systemd import literal
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
+from deploy.resources.tree import left_to_the_build
 from deploy.shell import Command, Script, join, sh
 
 BUILD_SECONDS = 1800
@@ -97,7 +98,8 @@ class Built(Prepared):
     """The release is ready to be started: its build commands ran, its static files have compressed siblings.
 
     The record of the release begins here: what it is made of, by whom, from which commit. Builds may add files
-    to the release; the shipped ones are root's and stay as they are.
+    to the release. The shipped ones are root's: a build cannot write into them, only put something else in their
+    place, and that stays.
 
     static: folders in the release that Nginx serves. keep_assets: days that hashed files of releases that are
     gone stay reachable. brotli: make .br siblings as well as .gz. by: who ships it. commit: empty outside git.
@@ -133,21 +135,19 @@ class Built(Prepared):
                 BUILD_SECONDS,
             )
         folders = [word for url, folder in self.static for word in (url, folder)]
-        yield Command(
-            f"static files of {self.app} {self.release}",
-            sh(
-                _STATIC,
-                **values,
-                mark=self.mark,
-                days=self.keep_assets,
-                hashed=HASHED,
-                own=_OWN,
-                served=_SERVED,
-                folders=folders,
-                brotli="yes" if self.brotli else "no",
-            ),
-            BUILD_SECONDS,
+        static = sh(
+            _STATIC,
+            **values,
+            mark=self.mark,
+            days=self.keep_assets,
+            hashed=HASHED,
+            own=_OWN,
+            served=_SERVED,
+            folders=folders,
+            brotli="yes" if self.brotli else "no",
         )
+        built = [left_to_the_build(f"/srv/{self.app}/releases/{self.release}")] if self.commands else []
+        yield Command(f"static files of {self.app} {self.release}", join([*built, static]), BUILD_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A release that only the host holds is still what was shipped: seen before it is gone back to. Pure."""
+"""A release that only the host holds is still what was shipped, with its packages: seen before it runs. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from deploy.shell import Script, join, sh
 
 @dataclass(frozen=True)
 class Intact(Resource):
-    """The release's files are those that were shipped, by the host's own record of them.
+    """The release's files are those that were shipped, by the host's own record of them, and its packages are there.
 
-    There is no source to mend them from, so what was edited or lost is an ApplyError before anything changes.
+    There is no source to mend them from, so what was edited or lost is an ApplyError before anything changes. venv: the
+    folder of its packages, by its name.
     """
 
     phase: ClassVar[Phase] = Phase.BUILD
@@ -24,6 +25,7 @@ class Intact(Resource):
 
     app: str
     release: str
+    venv: str
 
     @property
     def path(self) -> str:
@@ -31,23 +33,35 @@ class Intact(Resource):
         return f"/srv/{self.app}/releases/{self.release}"
 
     @property
+    def packages(self) -> str:
+        """Where its packages lie."""
+        return f"/srv/{self.app}/venvs/{self.venv}"
+
+    @property
     def id(self) -> str:
         return f"path:{self.path}"
 
     def expected(self) -> State | None:
-        return {"intact": True}
+        return {"intact": True, "packages": True}
 
     @classmethod
     def probe(cls, resources: Sequence[Self]) -> Script:
         asked = (
-            sh("intact @{path} @{record}", path=one.path, record=record_of(one.path)) for one in resources
+            sh(
+                "intact @{path} @{record}; packages @{venv}",
+                path=one.path,
+                record=record_of(one.path),
+                venv=one.packages,
+            )
+            for one in resources
         )
         return join([Script(LISTING + _INTACT), *asked])
 
     @classmethod
     def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
-        answers = output.decode(errors="replace").split()
-        if len(answers) != len(resources):
+        words = output.decode(errors="replace").split()
+        answers = list(zip(words[::2], words[1::2], strict=False))
+        if len(words) != 2 * len(resources):
             raise LookError("the host did not tell whether its releases are what was shipped; look again")
         said: dict[str, State | None] = {
             "same": {"intact": True},
@@ -55,7 +69,11 @@ class Intact(Resource):
             "unrecorded": {"intact": False, "recorded": False},
             "absent": None,
         }
-        return {one.id: said[answer] for one, answer in zip(resources, answers, strict=True)}
+        states: dict[str, State | None] = {}
+        for one, (code, packages) in zip(resources, answers, strict=True):
+            state = said[code]
+            states[one.id] = None if state is None else {**state, "packages": packages == "whole"}
+        return states
 
     @classmethod
     def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
@@ -65,6 +83,11 @@ class Intact(Resource):
                 raise ApplyError(
                     f"the host has lost its record of release {one.release} of {one.app} (in /var/lib/barehost), so "
                     "nobody can say whether its files are what was shipped; ship one with invoke release"
+                )
+            if change.actual is not None and change.keys == ("packages",):
+                raise ApplyError(
+                    f"the packages of release {one.release} of {one.app} ({one.packages}) are gone from "
+                    "the host or their Python is, so it would not start again; ship a release with invoke release"
                 )
             what = "is gone from" if change.actual is None else "was edited or lost files on"
             raise ApplyError(
@@ -82,5 +105,8 @@ intact() { # path record
   if (cd -- "$1" && listing own "$2" | cmp -s -- - "$2/listing"); then echo same; return; fi
   if (cd -- "$1" && sed -z 's/^.\{66\}//' -- "$2/sums" | xargs -0 -r sha256sum -z -- | sort -z | cmp -s -- - "$2/sums")
   then echo same; else echo differs; fi
+}
+packages() { # venv: its mark is made last, and an upgrade of the distribution may take its Python away
+  if [ -e "$1/.barehost" ] && [ -x "$1/bin/python" ]; then echo whole; else echo broken; fi
 }
 """

@@ -11,6 +11,8 @@ exists, each changed file is renamed into place, then what is unwanted goes, the
 after every file whose line changed was hashed on the host and had the expected SHA-256, so that what somebody
 edits between a look and the sync is never sealed as ours.
 
+What a build replaces or removes of what was shipped is the build's from then on, see :func:`left_to_the_build`.
+
 After a restore from a backup every inode differs: such a folder is equal, but every look hashes it again
 until the next sync.
 """
@@ -23,7 +25,7 @@ import os
 import posixpath
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -181,10 +183,17 @@ class Difference(Struct, frozen=True):
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "record only"
 
 
-def difference(tree: Tree, found: Entries, offer: Mapping[str, str]) -> Difference:
-    """What brings ``found`` to what the tree expects; ``offer`` has the SHA-256 of the base's files by name."""
+def difference(
+    tree: Tree, found: Entries, offer: Mapping[str, str], built: Collection[str] = ()
+) -> Difference:
+    """What brings ``found`` to what the tree expects.
+
+    offer: the SHA-256 of the base's files by name. built: names that are a build's, whatever lies there.
+    """
     todo: dict[str, list[str]] = {}
     for name, entry in tree.entries.items():
+        if name in built:
+            continue
         there = found.get(name)
         if there is not None and there.type != entry.type:
             todo.setdefault("clear", []).append(name)
@@ -200,18 +209,32 @@ def difference(tree: Tree, found: Entries, offer: Mapping[str, str]) -> Differen
     return Difference(**{how: tuple(sorted(names)) for how, names in todo.items()})
 
 
-def pack(tree: Tree, change: Difference, sizes: Mapping[str, int], packed: bool = False) -> Iterator[bytes]:
+def left_to_the_build(path: str) -> Script:
+    """What the build of the tree at ``path`` replaced or removed of what was shipped is its own from now on.
+
+    It is neither compared with the source nor put back: what the site was proven with stays.
+    """
+    return sh(LISTING + _LEFT_TO_THE_BUILD, path=path, record=record_of(path))
+
+
+def pack(
+    tree: Tree,
+    change: Difference,
+    sizes: Mapping[str, int],
+    packed: bool = False,
+    built: Collection[str] = (),
+) -> Iterator[bytes]:
     """A tar of what the sync needs: ``new/`` with the content, ``lists/`` with names; memory stays small.
 
     sizes: of the files that are sent or copied. packed: not gzip'd, for nearly all of it is packed already, and
-        both sides are spared the work.
+        both sides are spared the work. built: names that are a build's.
 
     Deterministic: sorted, no times, no owners.
     """
     parents = {parent for name in change.send for parent in _parents(name)}
     members = [
         Member(f"lists/{name}", mode=0o600, data=data)
-        for name, data in sorted(_lists(tree, change, sizes).items())
+        for name, data in sorted(_lists(tree, change, sizes, built).items())
     ]
     for name in sorted({"", *parents, *change.make, *change.send}):
         one = tree.entries[name]
@@ -327,8 +350,10 @@ def _state(tree: Tree, answer: Sequence[str]) -> State | None:
         name: one._replace(owner=names[0].get(one.owner, one.owner), group=names[1].get(one.group, one.group))
         for name, one in found.items()
     }
-    if difference(tree, found, {}) != Difference():
-        return {"manifest": recorded, "intact": False, "found": json.dumps(found)}
+    built = [one[1:].removeprefix("./") for one in rest if one.startswith("K") and recorded == tree.manifest]
+    if difference(tree, found, {}, built) != Difference():
+        state: State = {"manifest": recorded, "intact": False, "found": json.dumps(found)}
+        return {**state, "built": json.dumps(built)} if built else state
     return {"manifest": tree.manifest, "intact": True}
 
 
@@ -350,7 +375,8 @@ def _found(line: str, sums: Mapping[str, str]) -> tuple[str, Entry]:
 def _sync(tree: Tree, actual: State) -> Iterator[Step]:
     found = {name: Entry(*entry) for name, entry in json.loads(str(actual.get("found", "{}"))).items()}
     offer = json.loads(str(actual.get("offer", "{}")))
-    change = difference(tree, found, offer)
+    built = frozenset[str](json.loads(str(actual.get("built", "[]"))))
+    change = difference(tree, found, offer, built)
     for name in _above_protected(tree).intersection(change.clear):
         raise InputError(
             f"{tree.path}/{name} must give way to a file, but something declares a path below it"
@@ -361,7 +387,7 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
     packed = mostly_packed(sent)
     yield Upload(
         upload,
-        lambda: pack(tree, change, sizes, packed),
+        lambda: pack(tree, change, sizes, packed, built),
         len(sent),
         sum(sent.values()),
         "tar" if packed else "tgz",
@@ -391,13 +417,15 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
     )
 
 
-def _lists(tree: Tree, change: Difference, sizes: Mapping[str, int]) -> dict[str, bytes]:
+def _lists(
+    tree: Tree, change: Difference, sizes: Mapping[str, int], built: Collection[str] = ()
+) -> dict[str, bytes]:
     """Names for xargs -0, a list for each thing to do; and what must stand at the end: ``sums``, ``shape``.
 
     ``put`` are the files that the sync itself puts there, as ``size time/name``. ``kept`` are the folders that may
-    stand as well, because something protected lies in them.
+    stand as well, because something protected lies in them. ``built`` are the names that a build took over.
     """
-    entries = tree.entries
+    entries = {name: entry for name, entry in tree.entries.items() if name not in built}
     names: dict[str, Iterable[str]] = {
         "clear": change.clear,
         "copy": change.copy,
@@ -405,6 +433,7 @@ def _lists(tree: Tree, change: Difference, sizes: Mapping[str, int]) -> dict[str
         "own": change.attributes,
         "remove": change.remove[::-1],
         "names": sorted(entries),
+        "built": sorted(built),
     }
     modes: dict[str, list[str]] = {}
     for name in change.attributes + change.copy:
@@ -516,10 +545,35 @@ look() {
       listing "$kind" "$record" "$@" | sed -z 's/^/L/'
       listing "$kind" "$record" "$@" | changed_sums "$old" "$SCRATCH/sums-$index" /dev/null | sed -z 's/^/F/'
       if [ "$recorded" != "$manifest" ] && [ -e "$record/sums" ]; then sed -z 's/^/S/' -- "$record/sums"; fi
+      if [ -e "$record/built" ]; then sed -z 's/^/K/' -- "$record/built"; fi
     fi
     printf 'end\0'
   )
 }
+"""
+
+_LEFT_TO_THE_BUILD = r"""
+path=@{path} record=@{record} next=@{record}.new
+set -e
+rm -rf -- "$next"
+mkdir -m 700 -- "$next"
+cd -- "$path"
+listing own "$record" > "$next/now"
+comm -z -23 -- "$record/listing" "$next/now" | sed -z 's|^[^/]*/||; s|//.*$||; /^\.$/d' | sort -z > "$next/taken"
+if [ -s "$next/taken" ]; then
+  cp -p -- "$record/manifest" "$record/owner" "$next/"
+  comm -z -12 -- "$record/listing" "$next/now" > "$next/listing"
+  { cat -- "$record/names"; cat -- "$next/taken" "$next/taken"; } | sort -z | uniq -zu > "$next/names"
+  { cat -- "$next/taken"; if [ -e "$record/built" ]; then cat -- "$record/built"; fi; } | sort -zu > "$next/built"
+  sed -zn 's|^f [^/]*/\(.*\)//$|\1|p' -- "$next/listing" | xargs -0 -r sha256sum -z -- | sort -z > "$next/sums"
+  rm -f -- "$next/now" "$next/taken"
+  sync -f -- "$next"
+  rm -rf -- "$record"
+  mv -T -- "$next" "$record"
+else
+  rm -rf -- "$next"
+fi
+cd /
 """
 
 _SYNC = r"""
@@ -576,7 +630,7 @@ mkdir -p -m 700 -- @{records}
 mkdir -m 700 -- "$next"
 printf '%s\n' @{manifest} > "$next/manifest"
 mv -- "$lists/sums" "$lists/shape" "$lists/kept" "$lists/put" "$next/"
-if [ @{kind} = own ]; then mv -- "$lists/names" "$next/"; fi
+if [ @{kind} = own ]; then mv -- "$lists/names" "$lists/built" "$next/"; fi
 rm -rf -- "$stage"
 old=$record/listing
 if [ ! -e "$old" ]; then old=/dev/null; fi

@@ -20,6 +20,8 @@ from tests.unit.fakes import local
 
 ME, MINE = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 
+WHOLE = {"intact": True, "packages": True}
+
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -31,22 +33,26 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "srv"
     monkeypatch.setattr(tree, "RECORDS", str(tmp_path / "records"))
     monkeypatch.setattr(Intact, "path", property(lambda self: str(path)))
+    monkeypatch.setattr(Intact, "packages", property(lambda self: str(tmp_path / "venv")))
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/.barehost").touch()
+    (tmp_path / "venv/bin/python").symlink_to("/bin/sh")
     local.settle(Tree(str(path), source=source, delete=False, owner=ME, group=MINE), tmp_path)
     return path
 
 
 def look() -> State | None:
-    one = Intact("hello", "20261123-000000")
+    one = Intact("hello", "20261123-000000", "v1")
     return local.look(one)[one.id]
 
 
 def test_what_was_shipped_and_left_alone_is_intact(shipped: Path) -> None:
-    assert look() == {"intact": True}
+    assert look() == WHOLE
 
 
 def test_what_a_build_added_is_no_harm(shipped: Path) -> None:
     (shipped / "static" / "built.css").write_text("x")
-    assert look() == {"intact": True}
+    assert look() == WHOLE
 
 
 def test_another_disk_with_the_same_content_is_intact(shipped: Path) -> None:
@@ -54,17 +60,17 @@ def test_another_disk_with_the_same_content_is_intact(shipped: Path) -> None:
     shutil.copytree(shipped, copy)
     shutil.rmtree(shipped)
     copy.rename(shipped)
-    assert look() == {"intact": True}
+    assert look() == WHOLE
 
 
 def test_an_edited_file_is_seen(shipped: Path) -> None:
     (shipped / "hello.py").write_text("app = 'x'\n")
-    assert look() == {"intact": False}
+    assert look() == {"intact": False, "packages": True}
 
 
 def test_a_lost_file_is_seen(shipped: Path) -> None:
     (shipped / "static" / "it's $(x).css").unlink()
-    assert look() == {"intact": False}
+    assert look() == {"intact": False, "packages": True}
 
 
 def test_a_release_that_is_gone_is_absent(shipped: Path) -> None:
@@ -76,9 +82,21 @@ def test_a_release_that_is_gone_is_absent(shipped: Path) -> None:
     ("actual", "what"), [(None, "is gone from"), ({"intact": False}, "was edited or lost files")]
 )
 def test_it_cannot_be_mended_from_here(actual: State | None, what: str) -> None:
-    one = Intact("hello", "20261123-000000")
+    one = Intact("hello", "20261123-000000", "v1")
     with pytest.raises(ApplyError, match=rf"release 20261123-000000 of hello {what}.*invoke release"):
         list(Intact.steps([Change(one, actual, one.expected())]))
+
+
+@pytest.mark.parametrize("lost", [".barehost", "bin/python"])
+def test_packages_that_are_gone_or_have_no_python_are_seen_and_cannot_be_mended_from_here(
+    shipped: Path, lost: str
+) -> None:
+    (shipped.with_name("venv") / lost).unlink()
+    one = Intact("hello", "20261123-000000", "v1")
+    change = Change(one, look(), one.expected())
+    assert change.keys == ("packages",)
+    with pytest.raises(ApplyError, match="would not start again; ship a release with invoke release"):
+        list(Intact.steps([change]))
 
 
 def test_its_probe_is_of_one_room_with_the_tree() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import shutil
 import tarfile
 from dataclasses import replace
 from io import BytesIO
@@ -17,7 +18,7 @@ from deploy.errors import ApplyError, InputError, LookError
 from deploy.resource import Upload
 from deploy.resources import tree as module
 from deploy.resources.path import Directory
-from deploy.resources.tree import Tree, record_of
+from deploy.resources.tree import Tree, left_to_the_build, record_of
 from deploy.shell import Command, Script
 from tests.unit.fakes import local
 
@@ -229,6 +230,43 @@ def test_without_delete_foreign_files_stay_and_our_own_drift_is_seen(tmp_path: P
     (site / "run.sh").unlink()
     assert sent(local.settle(tree, tmp_path)) == {"index.html", "run.sh"}
     assert (site / "build" / "result").read_text() == "kept"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "and built again"])
+def test_what_a_build_put_in_the_place_of_what_was_shipped_stays(
+    tmp_path: Path, source: Path, again: bool
+) -> None:
+    site = tmp_path / "site"
+    tree = Tree(str(site), source, delete=False, **OWNER)
+    local.settle(tree, tmp_path)
+    shutil.rmtree(site / "css")
+    (site / "css").symlink_to(tmp_path)
+    (site / "run.sh").unlink()
+    (site / "index.html").unlink()
+    (site / "index.html").write_text("<p>built")
+    assert local.change(tree).keys == ("intact",)
+    for _ in range(1 + again):
+        assert local.run(left_to_the_build(str(site))).returncode == 0
+    assert local.run(Tree.probe([tree])).stdout == b"#0\0same\0end\0"
+    (site / "latest.html").unlink()
+    (site / "empty").rmdir()
+    assert sent(local.settle(tree, tmp_path)) == set()
+    assert (site / "latest.html").is_symlink()
+    assert (site / "css").readlink() == tmp_path
+    assert (site / "index.html").read_text() == "<p>built"
+    assert not (site / "run.sh").exists()
+    assert local.run(Tree.probe([tree])).stdout == b"#0\0same\0end\0"
+
+
+def test_a_build_that_left_all_that_was_shipped_changes_no_record(
+    tmp_path: Path, source: Path, records: Path
+) -> None:
+    site = tmp_path / "site"
+    local.settle(Tree(str(site), source, delete=False, **OWNER), tmp_path)
+    before = {file: file.read_bytes() for file in records.rglob("*") if file.is_file()}
+    (site / "css" / "built.css").write_text("b {}")
+    assert local.run(left_to_the_build(str(site))).returncode == 0
+    assert {file: file.read_bytes() for file in records.rglob("*") if file.is_file()} == before
 
 
 def test_a_new_release_copies_what_an_intact_base_has(tmp_path: Path, source: Path) -> None:
