@@ -78,7 +78,7 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         yield needs
         yield built(app, facts, wanted, id, packages, env)
         if app.migrate and host.migrates:
-            yield Migrated(app.name, id, packages, app.migrate, env)
+            yield Migrated(app.name, id, packages, app.migrate, env, tuple(app.secrets.values()))
 
     yield Activation(
         app=app.name,
@@ -123,6 +123,7 @@ def built(app: App, facts: Facts, release: Release, id: str, venv: str, env: byt
         venv=venv,
         commands=app.build,
         env=env,
+        secrets=tuple(app.secrets.values()),
         static=tuple(app.static.items()),
         keep_assets=app.keep_assets,
         brotli=bool(facts.brotli),

@@ -4,7 +4,7 @@ app=@{app}; root=/srv/$app
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 record() { printf '%s %s\n' "$1" "$(now)" >> @{records}/"$app"/@{release}; }
 note() { printf '\n\036%s note %s\n' "$NONCE" "$*"; }
-# socket is what Nginx opens, in a folder of root's: the instance listens on own, in a folder that it may write to itself.
+# socket is what Nginx opens, in a folder of root's; own is where the instance listens, in one that it may write to.
 of() {
   unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1.sock; own=/run/$app/$1/app.sock
 }

@@ -1,8 +1,17 @@
-# One command of the site, as its own account, with its venv and environment, and nothing else writable.
-# It ends with the apply it belongs to, however that ends: two migrations must never run side by side.
+# One command of the site, as its own account, with its venv and environment, and nothing else writable. What it prints
+# is written without the site's secrets. It ends with the apply it belongs to, however that ends: two migrations must
+# never run side by side.
+# Input: app, release, number (of the command), command and literal (the same for systemd-run), upload (its environment),
+# secrets (what is masked), path, venv, writable; mask, the program. home: see release-home.sh.
 printf '+ %s\n' @{command}
-systemd-run -q --pipe --wait --collect -p BindsTo="barehost-${RUN##*/}.service" -p User=@{app} -p Group=@{app} -p UMask=0022 \
-  -p WorkingDirectory=/srv/@{app}/releases/@{release} -p EnvironmentFile="$UPLOAD"/@{upload} \
-  -p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=yes -p PrivateTmp=yes @{writable} \
-  -E PATH=@{path} -E VIRTUAL_ENV=@{venv} -E BAREHOST_RELEASE=@{release} -E HOME=/srv/@{app}/shared -E PYTHONUNBUFFERED=1 -E PYTHONDONTWRITEBYTECODE=1 \
-  /bin/sh -c @{literal} || { code=$?; echo "exit code $code of:" @{command}; exit "$code"; }
+rm -f -- "$RUN/code"
+{
+  systemd-run -q --pipe --wait --collect --unit="barehost-step-${RUN##*/}-$$-"@{number}.service \
+    -p BindsTo="barehost-${RUN##*/}.service" -p KillMode=mixed -p TimeoutStopSec=10 \
+    -p User=@{app} -p Group=@{app} -p UMask=0022 -p EnvironmentFile="$UPLOAD"/@{upload} \
+    -p WorkingDirectory=/srv/@{app}/releases/@{release} -p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=yes \
+    -p PrivateTmp=yes -p PrivateUsers=yes -p ReadWritePaths="$home" @{writable} -E PATH=@{path} -E VIRTUAL_ENV=@{venv} -E BAREHOST_RELEASE=@{release} \
+    -E BAREHOST_SHARED=/srv/@{app}/shared -E HOME="$home" -E PYTHONUNBUFFERED=1 -E PYTHONDONTWRITEBYTECODE=1 \
+    /bin/sh -c @{literal} || echo "$?" > "$RUN/code"
+} 2>&1 | /usr/bin/python3 -I -S -c @{mask} "$UPLOAD"/@{secrets}
+if [ -e "$RUN/code" ]; then read -r code < "$RUN/code"; echo "exit code $code of:" @{command}; exit "$code"; fi

@@ -35,7 +35,8 @@ if [ -r /etc/environment ]; then
   done < /etc/environment > "$RUN/network"
 fi
 systemd-run -q --pipe --wait --collect --unit="barehost-step-${RUN##*/}-$$.service" \
-  -p BindsTo="barehost-${RUN##*/}.service" -p TimeoutStopSec=10 -p User=@{builder} -p Group=@{builder} -p UMask=0022 \
+  -p BindsTo="barehost-${RUN##*/}.service" -p KillMode=mixed -p TimeoutStopSec=10 \
+  -p User=@{builder} -p Group=@{builder} -p UMask=0022 \
   -p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=read-only -p PrivateTmp=yes -p PrivateDevices=yes \
   -p PrivateUsers=yes -p RestrictSUIDSGID=yes -p RemoveIPC=yes -p EnvironmentFile="$RUN/network" \
   -p ReadWritePaths="$path" -p TemporaryFileSystem=/var/cache/barehost -p BindPaths="$cache" \

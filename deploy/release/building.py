@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Self
 
 from deploy.errors import LookError
 from deploy.release.shared import HASHED, RECORDS, embedded, program
+from deploy.render.spellings import spellings
 from deploy.render.systemd import literal
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.resources.tree import left_to_the_build
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, Secret, join, sh
 
 BUILD_SECONDS = 1800
 """How long all build or migrate commands of a site may take together."""
@@ -23,7 +25,8 @@ class Prepared(Resource):
     """What the build and the migration of a release share: commands of the site, and the record that they ran.
 
     env: the environment file they run with, secrets included; it travels as an upload. commands: one line each,
-    run by ``/bin/sh -c`` as the site's own account in the release's folder, with its venv first in PATH.
+    run by ``/bin/sh -c`` as the site's own account in the release's folder, with its venv first in PATH and a HOME
+    that is theirs alone. secrets: masked in what they print, before the host writes it down.
     """
 
     app: str
@@ -31,6 +34,7 @@ class Prepared(Resource):
     venv: str
     commands: tuple[str, ...]
     env: bytes = field(repr=False)
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
     word: ClassVar[str]
     """What the record says when the commands have run."""
@@ -72,25 +76,43 @@ class Prepared(Resource):
     def _steps(self) -> Iterator[Step]:
         raise AssertionError("said by the kinds themselves")
 
-    def _upload(self) -> Upload:
-        return Upload(f"{self.family}-{self.app}", lambda: iter([self.env]), 1, len(self.env))
+    def _uploads(self) -> Iterator[Upload]:
+        spelled = b"".join(
+            one.encode(errors="surrogateescape") + b"\0"
+            for secret in self.secrets
+            for one in sorted(spellings(secret.reveal()))
+        )
+        for name, content in ((self._environment, self.env), (self._masked, spelled)):
+            yield Upload(name, partial(_content, content), 1, len(content))
 
-    def _run(self, writable: Sequence[str]) -> Script:
+    @property
+    def _environment(self) -> str:
+        return f"{self.family}-{self.app}"
+
+    @property
+    def _masked(self) -> str:
+        return f"{self.family}-{self.app}-secrets"
+
+    def _run(self, writable: Sequence[str], before: Sequence[Script] = ()) -> Script:
         """All commands in order, each shown; the first that fails ends the step with its exit code."""
-        return join(
+        commands = (
             sh(
                 _RUN,
                 app=self.app,
                 release=self.release,
-                upload=f"{self.family}-{self.app}",
+                number=number,
+                upload=self._environment,
+                secrets=self._masked,
+                mask=_MASK,
                 path=f"/srv/{self.app}/venvs/{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
                 venv=f"/srv/{self.app}/venvs/{self.venv}",
                 writable=[word for path in writable for word in ("-p", f"ReadWritePaths={path}")],
                 command=command,
                 literal=literal(command),
             )
-            for command in self.commands
+            for number, command in enumerate(self.commands)
         )
+        return join([sh(_HOME, app=self.app), *before, *commands])
 
 
 @dataclass(frozen=True)
@@ -127,13 +149,10 @@ class Built(Prepared):
         yield Command(f"record {self.app} {self.release}", self._begun())
         if self.commands:
             folder = f"/srv/{self.app}/releases/{self.release}"
-            run = self._run([folder, f"/srv/{self.app}/shared"])
-            yield self._upload()
-            yield Command(
-                f"build {self.app} {self.release}",
-                join([sh(_LEND, **_without(values), own=_OWN), run]),
-                BUILD_SECONDS,
-            )
+            lend = sh(_LEND, app=self.app, release=self.release, own=_OWN)
+            run = self._run([folder, f"/srv/{self.app}/shared"], [lend])
+            yield from self._uploads()
+            yield Command(f"build {self.app} {self.release}", run, BUILD_SECONDS)
         folders = [word for url, folder in self.static for word in (url, folder)]
         static = sh(
             _STATIC,
@@ -165,7 +184,7 @@ class Migrated(Prepared):
         return sh(_FAILED, app=self.app, release=self.release, records=RECORDS)
 
     def _steps(self) -> Iterator[Step]:
-        yield self._upload()
+        yield from self._uploads()
         yield Command(
             f"migrate {self.app} {self.release}",
             join(
@@ -182,8 +201,8 @@ class Migrated(Prepared):
         )
 
 
-def _without(values: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in values.items() if key != "records"}
+def _content(content: bytes) -> Iterator[bytes]:
+    yield content
 
 
 _LOOK = program("release-said")
@@ -195,6 +214,10 @@ _FAILED = program("release-failed")
 _LEND = program("release-lend")
 
 _RUN = program("release-run")
+
+_HOME = program("release-home")
+
+_MASK = str(embedded("mask"))
 
 _STATIC = program("release-static")
 

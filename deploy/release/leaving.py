@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 from deploy.errors import LookError
 from deploy.release.shared import NUMBERS, RECORDS, UNITS, program
 from deploy.resource import Change, Phase, Resource, State, Step
+from deploy.resources.venv import cache_of
 from deploy.shell import Command, Script, join, sh
 
 
@@ -57,8 +58,9 @@ class Leaving(Resource):
         for change in changes:
             one = change.resource
             text = _LEAVE + (_PURGE if one.purge else "")
-            numbers = {"numbers": NUMBERS} if one.purge else {}
-            yield Command(f"remove the site {one.app}", sh(text, app=one.app, records=RECORDS, **numbers))
+            values = {"numbers": NUMBERS} if one.purge else {}
+            values |= {"app": one.app, "records": RECORDS, "cache": cache_of(f"/srv/{one.app}/venvs")}
+            yield Command(f"remove the site {one.app}", sh(text, **values))
 
 
 _LEFT = program("leaving-look")

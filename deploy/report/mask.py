@@ -6,18 +6,12 @@ the middle of a secret does not hide it, then :class:`Mask`.
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
-from urllib.parse import quote as percent
 
-from deploy.shell import Secret, quote
-
-SHORT = 4
-"""Characters. A shorter secret is masked in data only, and only where it stands as a word of its own: masked
-everywhere it would spoil every line and be readable from the gaps."""
+from deploy.render.spellings import SHORT, spellings
+from deploy.shell import Secret
 
 STARS = "***"
 
@@ -179,21 +173,9 @@ def starred(text: str, places: Iterable[tuple[int, int]]) -> str:
 
 
 def _spellings(value: str) -> set[str]:
-    """A secret as it may stand in a line: itself, quoted for shell, JSON or a URL, base64, line by line."""
-    found: set[str] = set()
-    rows = [row for row in value.split("\n") if len(row.strip()) >= SHORT] if "\n" in value.strip() else []
-    for one in {value, value.strip(), *rows, *(row.strip() for row in rows)}:
-        found |= {
-            one,
-            json.dumps(one)[1:-1],
-            json.dumps(one, ensure_ascii=False)[1:-1],
-            percent(one, safe=""),
-        }
-        found.add(base64.b64encode(one.encode(errors="surrogateescape")).decode())
-        if "\0" not in one:
-            found.add(quote(one).removeprefix("'").removesuffix("'"))
-        found.add(neutralise(one))
-    return {one for one in found if one.strip()}
+    """A secret as it may stand in a line that is shown."""
+    found = spellings(value)
+    return found | {neutralise(one) for one in found}
 
 
 def _occurrences(form: str, text: str) -> Iterator[tuple[int, int]]:

@@ -132,3 +132,72 @@ def test_a_site_that_swaps_its_socket_is_not_served_as_another(host: StagingHost
     assert done.code == 7, done.said
     assert ask(host, name=name).release == release
     assert sh(host, "find /run/evil -maxdepth 1 -type l") == "", "what is a link is nobody's socket"
+
+
+COMMANDS = {
+    "build": [
+        "echo home=$HOME; ls -A $HOME; cat $HOME/.evilrc 2>/dev/null; touch $HOME/.evilrc; id -un",
+        "ls -A $HOME; echo $TOKEN; printf %s $TOKEN | base64; echo $TOKEN | sed 's/-/-\\n/'",
+        "(trap '' TERM HUP; while sleep 0.2; do touch late.txt; done) & sleep 1",
+    ],
+    "migrate": [
+        "echo home=$HOME; cat $HOME/.evilrc 2>/dev/null; echo $TOKEN >&2; touch $BAREHOST_SHARED/migrated"
+    ],
+}
+TOKEN = "hunter2-4711-s3cret"
+
+
+def test_a_build_reads_nothing_that_a_site_could_write_and_leaves_nothing_running(
+    host: StagingHost, project: Project
+) -> None:
+    sh(host, "install -d -o hello -g hello -m 750 /srv/evil /srv/evil/shared; chown root: /srv/evil")
+    sh(host, "echo dotfile-of-a-site > /srv/evil/shared/.evilrc; chmod 644 /srv/evil/shared/.evilrc")
+    app = site(project, "evil", secrets={"TOKEN": TOKEN}, **COMMANDS)
+    project.serve(host, {"hello": HELLO, "evil": app})
+    done = project.provision("-v")
+    assert "dotfile-of-a-site" not in done.said
+    assert "home=/srv/evil/shared" not in done.said
+    assert ".evilrc" in done.said, "HOME is the same for all commands of a build"
+    assert sh(host, "ls /srv/evil/shared") == "migrated\n"
+    assert sh(host, "pgrep -u evil -f late.txt; find /var/cache/barehost/home -mindepth 1; true") == ""
+    assert sh(host, "find /srv/evil/releases ! -user root") == ""
+
+    logs = "find /var/lib/barehost/runs -name log -exec cat {} +"
+    assert "home=/var/cache/barehost/home/evil" in sh(host, logs)
+    assert "***" in sh(host, logs)
+    for spelled in (TOKEN, "s3cret", "aHVudGVyMi00NzEx"):
+        assert spelled not in sh(host, f"{logs}; cat /var/log/barehost.log; journalctl --no-pager -o cat")
+
+
+def test_a_package_reads_nothing_that_another_sites_package_left(host: StagingHost, project: Project) -> None:
+    spread = (
+        "import os, subprocess, sys\n"
+        "cache = os.environ.get('PIP_CACHE_DIR')\n"
+        "if cache:\n"
+        "    for top in (cache, '/var/cache', '/var/tmp', '/tmp', '/dev/shm', '/srv', os.environ['HOME']):\n"
+        "        for folder, _, _ in os.walk(top):\n"
+        "            try: open(os.path.join(folder, 'left-by-NAME'), 'w').close()\n"
+        "            except OSError: pass\n"
+        "    subprocess.Popen(['sh', '-c', 'trap \"\" TERM HUP; exec sleep 86407'], start_new_session=True)\n"
+    )
+    seen = (
+        "import os\n"
+        "if os.environ.get('PIP_CACHE_DIR'):\n"
+        "    tops = (os.environ['PIP_CACHE_DIR'], '/var/cache', '/var/tmp', '/tmp', '/dev/shm', os.environ['HOME'])\n"
+        "    names = [os.path.join(a, c) for top in tops for a, _, b in os.walk(top) for c in b]\n"
+        "    found = [name for name in names if 'left-by-evil' in name]\n"
+        "    pids = [pid for pid in os.listdir('/proc') if pid.isdigit()]\n"
+        "    running = [pid for pid in pids if b'86407' in open(f'/proc/{pid}/cmdline', 'rb').read()]\n"
+        "    open(os.path.join(sys.prefix, 'seen'), 'a').write(repr(found + running) + chr(10))\n"
+    )
+    apps = {"hello": HELLO}
+    for name, code in (("evil", spread.replace("NAME", "evil")), ("good", seen)):
+        needs = wheel(project, name, {"x.pth": f"import sys; exec({code!r})\n"})
+        apps[name] = site(project, name, requirements=needs)
+        project.serve(host, apps)
+        project.provision()
+    assert set(sh(host, "cat /srv/good/venvs/*/seen").splitlines()) == {"[]"}
+    left = sh(host, "find / -xdev -name 'left-by-*' ! -path '/proc/*' ! -path '/srv/evil/*'").splitlines()
+    assert all(path.startswith("/var/cache/barehost/pip/") for path in left), left
+    assert len({path.split("/")[5] for path in left}) == 1, "one site's build wrote to another's cache"
+    assert sh(host, "pgrep -f 'sleep 8640[7]'; find /srv/good -name 'left-by-*'; true") == ""

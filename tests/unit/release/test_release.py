@@ -18,7 +18,7 @@ from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Leaving, Migrated, Question
 from deploy.release.listing import Held, parse, target
 from deploy.resource import Change, Command, Upload
-from deploy.shell import keyed
+from deploy.shell import Secret, keyed
 from tests.unit.fakes import local
 from tests.unit.fakes.fake import FakeHost
 
@@ -163,8 +163,10 @@ def test_waiting_steps_have_the_time_they_may_take():
 
 # Builds and migrations
 
-BUILT = Built("hello", "r2", "v2", ("make it",), b"KEY=hunter2", static=(("/static/", "static"),))
-MIGRATED = Migrated("hello", "r2", "v2", ("migrate it",), b"KEY=hunter2")
+BUILT = Built(
+    "hello", "r2", "v2", ("make it",), b"KEY=hunter2", (Secret("hunter2"),), static=(("/static/", "static"),)
+)
+MIGRATED = Migrated("hello", "r2", "v2", ("migrate it",), b"KEY=hunter2", (Secret("hunter2"),))
 
 
 @pytest.mark.parametrize("one", [BUILT, MIGRATED])
@@ -192,8 +194,9 @@ def test_what_a_build_does():
 @pytest.mark.parametrize("one", [BUILT, MIGRATED])
 def test_the_environment_of_a_command_travels_beside_it(one: Any):
     steps = list(type(one).steps([Change(one, None, {})]))
-    (upload,) = [step for step in steps if isinstance(step, Upload)]
+    upload, masked = [step for step in steps if isinstance(step, Upload)]
     assert b"".join(upload.pack()) == b"KEY=hunter2"
+    assert b"hunter2\0" in b"".join(masked.pack())
     assert "hunter2" not in repr(one) + repr(steps)
     assert not any("hunter2" in step.script for step in steps if isinstance(step, Command))
 
