@@ -22,5 +22,5 @@ else
   rm -f "$root/current"
 fi
 disabled "$n"
-drained "$own" 5; systemctl stop "$unit"; forgotten "$n"
+stopped "$n" 5; systemctl stop "$unit"; forgotten "$n"
 exit 1

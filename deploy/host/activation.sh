@@ -4,18 +4,28 @@ app=@{app}; root=/srv/$app
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 record() { printf '%s %s\n' "$1" "$(now)" >> @{records}/"$app"/@{release}; }
 note() { printf '\n\036%s note %s\n' "$NONCE" "$*"; }
-# socket is what Nginx opens, in a folder of root's; own is where the instance listens, in one that it may write to.
+# socket is what Nginx opens, in a folder of root's: the instance listens in one that it may write to itself.
 of() {
-  unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1.sock; own=/run/$app/$1/app.sock
+  unit=$app@$1.service; here=$root/activations/$1; socket=/run/$app/$1.sock
 }
 clock() { read -r seconds rest < /proc/uptime && seconds=${seconds%.*}; } # whatever happens to the time of day
-busy() { [ "$(grep -c " $1\$" /proc/net/unix)" -gt 1 ]; } # the listener of a socket, and a request at least
-drained() { # the socket of an instance that gets no new requests: wait until only its listener is left
+# N SECONDS: ends an instance that gets no new requests when it has answered those it has: when only the listener of its
+# socket is left. What still runs after that time is cut off, in $cut the number of it: it is told to end, and killed
+# where it does not within two seconds, so that nothing is cut off behind the end of the run. Its workers take a second to
+# go, for which nobody waits.
+stopped() {
+  cut=0
+  requests() { running=$(($(grep -c " /run/$app/$1/app.sock\$" /proc/net/unix) - 1)); [ "$running" -gt 0 ]; }
   clock; end=$((seconds + $2))
-  while busy "$1"; do
-    clock; [ "$seconds" -lt "$end" ] || { echo "requests were still running after $2 s; they are ended now"; return; }
+  while requests "$1"; do
+    clock; [ "$seconds" -lt "$end" ] || { cut=$running; break; }
     sleep 0.05
   done
+  systemctl stop --no-block "$app@$1.service"
+  [ "$cut" -gt 0 ] || return 0
+  end=$((seconds + 2))
+  while requests "$1" && clock && [ "$seconds" -lt "$end" ]; do sleep 0.05; done
+  systemctl kill -s KILL "$app@$1.service" 2>/dev/null
 }
 etc=/etc/systemd/system
 wants=$etc/multi-user.target.wants

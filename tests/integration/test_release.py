@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import http.client
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -91,6 +95,46 @@ def test_a_release_is_proven_counted_and_said_so(served: Served, clone: Clone, p
     history = project.run("history")
     assert "release" in history.out
     assert "done" in history.out
+
+
+STREAM = """
+@app.get("/stream")
+def stream():
+    def lines():
+        while True:
+            time.sleep(0.1)
+            yield b"on and on\\n"
+    return Response(lines())
+"""
+
+
+def test_requests_that_the_drain_cuts_off_are_counted_and_end_before_the_run(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    project.serve(host, hello(graceful_timeout=2))
+    edit(project, STREAM)
+    assert "cut off" not in ship(project).out
+    ended: list[float] = []
+
+    def visit() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask(host, "/stream")
+        ended.append(time.monotonic())
+
+    streams = [threading.Thread(target=visit) for _ in range(2)]
+    for one in streams:
+        one.start()
+    until(lambda: int(sh(host, "grep -c ' /run/hello/.*/app.sock' /proc/net/unix")) == 3)
+    with quick(host):
+        done = ship(project, task="restart")
+    over = time.monotonic()
+    for one in streams:
+        one.join(timeout=20)
+    assert "failed: 0, cut off after 2 s (graceful_timeout): 2" in done.out, done.out
+    assert len(ended) == 2
+    assert max(ended) < over, "a request was cut off when the run had ended"
+    tidy(host)
 
 
 ANOTHER = """n=$(basename "$(readlink /srv/hello/current)")
