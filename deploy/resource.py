@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, Self, TypeVar
@@ -151,7 +152,13 @@ class Resource(ABC):
     """What a host should hold. Subclasses are frozen, hashable dataclasses, and pure.
 
     Only the keys of ``expected()`` are compared: a probe may report more than a resource asks for.
+
+    scope: the part of the host that fails together, such as one site of several. Where a step of a scope fails, the
+    scope's further steps are left out and its files go back, and everything else goes on. Empty: the host itself,
+    whose failure ends the run. A resource must not depend on one of another scope.
     """
+
+    scope: str = field(default="", kw_only=True, compare=False, repr=False)
 
     phase: ClassVar[Phase]
     family: ClassVar[str]
@@ -193,6 +200,20 @@ class Resource(ABC):
     def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         """The steps that make all these changes of one class, in order; each idempotent on its own."""
 
+    def in_scope(self, scope: str) -> Self:
+        """The same resource as part of ``scope``."""
+        made = copy.copy(self)
+        object.__setattr__(made, "scope", scope)
+        return made
+
+    def without(self, lost: Collection[str]) -> Self:
+        """What is still expected where the resources with these ids could not be brought about."""
+        return self
+
+    def after_undo(self, paths: Collection[str]) -> Script | None:
+        """What the host does once the files at ``paths`` are what they were before this apply; None: nothing."""
+        return None
+
     def looks_like(self, other: Resource) -> bool:
         """Whether a look at ``other`` that finds it as expected says the same of this one."""
         return self == other
@@ -213,7 +234,7 @@ class Resource(ABC):
         return None
 
     def failed(self) -> Script | None:
-        """What the host does when an apply that was to bring this about fails, wherever; None: nothing."""
+        """What the host does when this was to be brought about and its scope, or the host, failed; None: nothing."""
         return None
 
     def checks(self) -> Iterable[Check]:

@@ -163,11 +163,13 @@ class Command(Struct, frozen=True):
     label: what a person reads while it runs ("install nginx").
     script: what runs; no secret ever stands in it (argv is visible to everybody on a host).
     timeout: seconds until the host ends it (SIGTERM, ten seconds later SIGKILL).
+    proves: it shows that all its scope brings works; what fails in the scope after it takes nothing back.
     """
 
     label: str
     script: Script
     timeout: int = 600
+    proves: bool = False
 
 
 def assignments(values: Mapping[str, Any]) -> Script:

@@ -35,7 +35,7 @@ def app(host: Host, facts: Facts) -> Iterator[Resource]:
     """
     for site in host.apps:
         if site.state == "absent":
-            yield Leaving(site.name, purge=host.purge)
+            yield Leaving(site.name, purge=host.purge, scope=site.name)
         elif site.name in host.releases:
             yield from serving(host, site, facts)
 
@@ -43,19 +43,19 @@ def app(host: Host, facts: Facts) -> Iterator[Resource]:
 def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     """The code at its place, the packages in their venv, and an activation that runs the one with the other."""
     yield Package("python3")  # what root and Nginx's user run: never the site's own Python
-    yield Directory(f"{app.root}/releases", group=app.user, mode=0o750)
-    yield Directory(f"{app.root}/venvs")
-    yield Directory(f"{app.root}/activations", group=app.user, mode=0o750)
+    yield Directory(f"{app.root}/releases", group=app.user, mode=0o750, scope=app.name)
+    yield Directory(f"{app.root}/venvs", scope=app.name)
+    yield Directory(f"{app.root}/activations", group=app.user, mode=0o750, scope=app.name)
 
     now = facts.app(app.name)
     if now.release is None:
-        yield Place(app.name)
+        yield Place(app.name, scope=app.name)
     version = interpreter(app, facts)
     wanted = host.releases[app.name]
     if wanted.ship and now.release is None and facts.os is not None:
         raise InputError(f"{host.name} serves no release of {app.name} yet; invoke provision makes the first")
     if version is None:
-        yield Deferred(what=f"the first release of {app.name}", after="package:python3")
+        yield Deferred(what=f"the first release of {app.name}", after="package:python3", scope=app.name)
         return
 
     current = (
@@ -65,10 +65,10 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     serving = module_of(host, "gunicorn")  # the project's own, where it has one
     if wanted.folder is None:
         id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
-        yield Intact(app.name, id, packages)
+        yield Intact(app.name, id, packages, scope=app.name)
     elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
         id, packages = current, now.venv or ""
-        yield Intact(app.name, id, packages)
+        yield Intact(app.name, id, packages, scope=app.name)
         yield Remark(f"{app.name}: the source has changed since release {current}; invoke release ships it")
     else:
         id = current or wanted.id
@@ -78,7 +78,8 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         yield needs
         yield built(app, facts, wanted, id, packages, env)
         if app.migrate and host.migrates:
-            yield Migrated(app.name, id, packages, app.migrate, env, tuple(app.secrets.values()))
+            secrets = tuple(app.secrets.values())
+            yield Migrated(app.name, id, packages, app.migrate, env, secrets, scope=app.name)
 
     yield Activation(
         app=app.name,
@@ -92,6 +93,7 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         drain=app.graceful_timeout,
         keep=app.keep,
         renewed=wanted.renew,
+        scope=app.name,
     )
 
 
@@ -103,6 +105,7 @@ def release(app: App, id: str, source: Path, now: AppFacts) -> Tree:
         delete=False,
         group=app.user,
         base=f"{app.root}/releases/{now.release}" if now.release not in (None, id) else None,
+        scope=app.name,
     )
 
 
@@ -112,7 +115,14 @@ def venv(app: App, facts: Facts, version: str, source: Path) -> Venv:
     machine = MACHINES.get(facts.arch or "", facts.arch or "")
     needs = read(source, app.requirements_in(source), extra, python=version, machine=machine)
     name = key(needs, version, app.wheels_folder)
-    return Venv(f"{app.root}/venvs/{name}", needs, version, python=app.python, wheels=app.wheels_folder)
+    return Venv(
+        f"{app.root}/venvs/{name}",
+        needs,
+        version,
+        python=app.python,
+        wheels=app.wheels_folder,
+        scope=app.name,
+    )
 
 
 def built(app: App, facts: Facts, release: Release, id: str, venv: str, env: bytes) -> Built:
@@ -129,6 +139,7 @@ def built(app: App, facts: Facts, release: Release, id: str, venv: str, env: byt
         brotli=bool(facts.brotli),
         by=release.by,
         commit=release.commit or "",
+        scope=app.name,
     )
 
 

@@ -14,7 +14,7 @@ from deploy.site.app import App
 def gunicorn(host: Host, facts: Facts) -> Iterator[Resource]:
     """No unit that instances share: a change of it would reach those that run, and one that is gone could start."""
     for app in host.apps:
-        yield File(f"/etc/systemd/system/{app.name}@.service", state="absent")
+        yield File(f"/etc/systemd/system/{app.name}@.service", state="absent", scope=app.name)
 
 
 def unit(host: Host, app: App) -> str:

@@ -24,7 +24,7 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
     apps = [app for app in host.apps if app.state == "present"]
 
     yield Package("nginx", masks=("nginx.service",))
-    yield from (Group(app.user) for app in apps)
+    yield from (Group(app.user, scope=app.name) for app in apps)
     yield User("www-data", group="www-data", home="/var/www", groups=tuple(app.user for app in apps))
 
     yield Directory("/var/www/acme")
@@ -68,9 +68,15 @@ def site(host: Host, app: App, facts: Facts) -> File:
     """What Nginx does for one site: its names, its files, its upstream."""
     path = f"/etc/nginx/conf.d/{app.name}.conf"
     if app.state == "absent":
-        return File(path, state="absent")
+        return File(path, state="absent", scope=app.name)
     return Template(
-        path, "nginx-site.conf.j2", host=host, app=app, hidden_below=hidden_below, **dialect(facts)
+        path,
+        "nginx-site.conf.j2",
+        host=host,
+        app=app,
+        hidden_below=hidden_below,
+        scope=app.name,
+        **dialect(facts),
     )
 
 

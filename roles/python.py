@@ -17,6 +17,6 @@ def python(host: Host, facts: Facts) -> Iterator[Resource]:
     for app in host.apps:
         if app.state == "present":
             if app.python.startswith("python3."):
-                yield Package(app.python)
-                yield Package(f"{app.python}-venv")
-            yield from (Package(name) for name in app.packages)
+                yield Package(app.python, scope=app.name)
+                yield Package(f"{app.python}-venv", scope=app.name)
+            yield from (Package(name, scope=app.name) for name in app.packages)

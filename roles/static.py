@@ -18,11 +18,11 @@ def static(host: Host, facts: Facts) -> Iterator[Resource]:
     """Each site's root, its pool of old assets, and its shared data with the media in it."""
     for app in host.apps:
         if app.state == "present":
-            yield Group(app.user)
-            yield User(app.user, group=app.user, home=f"{app.root}/shared")
-            yield Directory(app.root)
-            yield Directory(f"{app.root}/assets")
-            yield from (Directory(path, app.user, app.user, 0o750) for path in shared(app))
+            yield Group(app.user, scope=app.name)
+            yield User(app.user, group=app.user, home=f"{app.root}/shared", scope=app.name)
+            yield Directory(app.root, scope=app.name)
+            yield Directory(f"{app.root}/assets", scope=app.name)
+            yield from (Directory(path, app.user, app.user, 0o750, scope=app.name) for path in shared(app))
 
 
 def shared(app: App) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +13,6 @@ from msgspec import Struct
 from deploy.engine.plan import Plan
 from deploy.files.archive import Member, stream
 from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, Step, Symlink, Upload
-from deploy.resources.unit import Unit
 from deploy.shell import Command, Script, join, sh
 
 RUNTIME = Path(__file__).parents[1] / "host" / "apply.sh"
@@ -23,12 +22,17 @@ CHECK_SECONDS = 120
 
 
 class Numbered(Struct, frozen=True):
-    """A step as the host knows it. ``resource``: id of what it changes, None where it serves several."""
+    """A step as the host knows it. ``resource``: id of what it changes, None where it serves several.
+
+    scope: what ends where it fails; empty: the run. proves: see :class:`deploy.shell.Command`.
+    """
 
     label: str
     script: Script
     timeout: int
     resource: str | None = None
+    scope: str = ""
+    proves: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Program:
     """Everything one apply needs.
 
     text: the sh program. files: further small scripts by name. steps: by number, as ``steps/<n>``.
+    scopes: by the number that the host knows them by; the first is the host itself, without a name.
     blobs: contents of the files phase. uploads: streams that steps unpack by themselves.
     """
 
@@ -43,6 +48,7 @@ class Program:
     text: Script
     files: dict[str, Script]
     steps: tuple[Numbered, ...]
+    scopes: tuple[str, ...] = ("",)
     blobs: tuple[Blob, ...] = field(repr=False, default=())
     uploads: tuple[Upload, ...] = ()
 
@@ -75,12 +81,27 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
     files = [change for change in changes if change.resource.when == Phase.FILES]
     units = [change for change in changes if change.resource.when == Phase.UNITS]
     late = [change for change in changes if change.resource.when > Phase.UNITS]
-    builder = _Builder()
+    scopes = tuple(dict.fromkeys(["", *(change.resource.scope for change in changes)]))
+    builder = _Builder(scopes)
     builder.run(early)
-    builder.transaction(files, units)
-    builder.run(late)
+    staged = builder.transaction(files, units)
+    open = staged & {change.resource.scope for change in late} - {""}
+    if open:
+        builder.keep(staged - open)
+        builder.run(late)
+        builder.commit()
+    else:
+        if staged:
+            builder.commit()
+        builder.run(late)
     lines = [
-        sh("RUN=@{run} NONCE=@{nonce}", run=f"/var/lib/barehost/runs/{id}", nonce=nonce),
+        sh(
+            "RUN=@{run} NONCE=@{nonce} scopes=@{scopes} parts=@{parts}",
+            run=f"/var/lib/barehost/runs/{id}",
+            nonce=nonce,
+            scopes=" ".join(str(number) for number in range(1, len(scopes))),
+            parts=" ".join(builder.numbers(staged)),
+        ),
         Script(RUNTIME.read_text()),
         *builder.lines,
         Script("finish done"),
@@ -91,105 +112,176 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
         files={
             **builder.files,
             "about": Script(about.replace("\n", " ") + "\n"),
-            "failed": join(script for change in changes if (script := change.resource.failed())),
+            **_by_scope("failed", scopes, changes),
         },
         steps=tuple(builder.steps),
+        scopes=scopes,
         blobs=tuple({blob.sha256: blob for blob in builder.blobs}.values()),
         uploads=tuple(builder.uploads),
     )
 
 
+def _by_scope(name: str, scopes: Sequence[str], changes: Sequence[Change[Resource]]) -> dict[str, Script]:
+    """What the resources of each scope want done when it fails, as ``failed.<number>``."""
+    found: dict[str, list[Script]] = {}
+    for change in changes:
+        if script := change.resource.failed():
+            found.setdefault(f"{name}.{scopes.index(change.resource.scope)}", []).append(script)
+    return {name: join(scripts) for name, scripts in found.items()}
+
+
+Staged = Put | Symlink | Remove
+
+
 class _Builder:
     """Collects the program's lines while the changes are read in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, scopes: Sequence[str]) -> None:
+        self.scopes = scopes
         self.lines: list[Script] = []
         self.steps: list[Numbered] = []
         self.blobs: list[Blob] = []
         self.uploads: list[Upload] = []
         self.files: dict[str, Script] = {}
 
+    def numbers(self, scopes: Collection[str]) -> list[str]:
+        """How the host calls these scopes, in its order."""
+        return [str(number) for number, scope in enumerate(self.scopes) if scope in scopes]
+
     def run(self, changes: Sequence[Change[Resource]]) -> None:
-        for step, resource in _steps(changes):
+        for step, resource, scope in _steps(changes):
             if isinstance(step, Upload):
                 self.uploads.append(step)
             elif isinstance(step, Command):
-                self.step("step", Numbered(step.label, step.script, step.timeout, resource))
+                self.step(
+                    "step", Numbered(step.label, step.script, step.timeout, resource, scope, step.proves)
+                )
+                if step.proves:
+                    self.lines.append(sh("proved @{scope}", scope=self.scopes.index(scope)))
             else:
                 raise TypeError(f"{resource}: {type(step).__name__} belongs into the files phase")
 
     def step(self, function: str, numbered: Numbered) -> None:
         self.lines.append(
             sh(
-                "@{function} @{number} @{timeout}",
+                "@{function} @{number} @{timeout} @{scope}",
                 function=function,
                 number=len(self.steps),
                 timeout=numbered.timeout,
+                scope=self.scopes.index(numbered.scope),
             )
         )
         self.steps.append(numbered)
 
-    def transaction(self, files: Sequence[Change[Resource]], units: Sequence[Change[Resource]]) -> None:
-        """Stage, check, switch; then the units, each proven; then commit. Any failure takes the files back."""
-        staged: list[Put | Symlink | Remove] = []
-        for step, resource in _steps(files):
-            if not isinstance(step, Put | Symlink | Remove):
+    def keep(self, scopes: Collection[str]) -> None:
+        """These scopes have nothing left that could show their files to be wrong."""
+        if scopes:
+            self.lines.append(sh("kept @{scopes}", scopes=self.numbers(scopes)))
+
+    def commit(self) -> None:
+        """What is in its place by now stays."""
+        self.lines.append(Script("commit"))
+
+    def transaction(self, files: Sequence[Change[Resource]], units: Sequence[Change[Resource]]) -> set[str]:
+        """Stage, check, switch; then the units, each proven. Returns the scopes that have files in it.
+
+        They stay open until they are kept or committed: a failure of the host takes all back that are open, one of
+        a scope its own.
+        """
+        staged: dict[str, list[Staged]] = {}
+        for step, resource, scope in _steps(files):
+            if not isinstance(step, Staged):
                 raise TypeError(f"{resource}: {type(step).__name__} cannot be part of the files transaction")
-            staged.append(step)
+            staged.setdefault(scope, []).append(step)
+        whole = [step for steps in staged.values() for step in steps]
         if staged:
             self._stage(staged, units)
+            for scope in self.numbers(staged):
+                ids = [
+                    one.resource.id for one in files if str(self.scopes.index(one.resource.scope)) == scope
+                ]
+                self.files[f"ids.{scope}"] = Script("".join(f"{id}\n" for id in ids))
             for check in _checks([*files, *units]):
                 self.step("candidate", Numbered(f"check: {check.label}", check.script, CHECK_SECONDS))
             self.lines.append(Script("switch"))
-            if any(_is_unit_file(step.path) for step in staged):
+            if any(_is_unit_file(step.path) for step in whole):
                 self.step("step", Numbered("systemctl daemon-reload", Script("systemctl daemon-reload"), 60))
         self.run(units)
-        if staged:
-            self.lines.append(Script("commit"))
+        return set(staged)
 
-    def _stage(self, staged: Sequence[Put | Symlink | Remove], units: Sequence[Change[Resource]]) -> None:
+    def _stage(self, staged: Mapping[str, Sequence[Staged]], units: Sequence[Change[Resource]]) -> None:
+        whole = [one for steps in staged.values() for one in steps]
         self.files |= {
             "sweep": sh(
                 "rm -f -- @{left}\n",
-                left=[name for one in staged for name in (_new(one.path), _old(one.path))],
+                left=[name for one in whole for name in (_new(one.path), _old(one.path))],
             ),
-            "keep": _each(_keep(staged)),
-            "rename": _each(_rename(one) for one in staged),
-            "undo": join(
-                [
-                    Script(_SAME),
-                    *(_undo(one) for one in reversed(staged)),
-                    *_reload(staged, units),
-                    Script('[ -z "${stuck-}" ]\n'),
-                ]
-            ),
-            "candidate": _each(_candidate(staged)),
+            "undo": join([Script(_UNDO), *self._undo(staged, units), Script('[ -z "${stuck-}" ]\n')]),
         }
         self.lines.append(Script("announce"))
-        for one in staged:
-            if isinstance(one, Put):
-                self.blobs.append(one.content)
-                self.lines.append(
-                    sh(
-                        "stage_file @{blob} @{owner} @{group} @{mode} @{path}",
-                        blob=one.content.sha256,
-                        owner=one.owner,
-                        group=one.group,
-                        mode=f"{one.mode:04o}",
-                        path=one.path,
+        for scope, steps in staged.items():
+            number = self.scopes.index(scope)
+            self.files |= {
+                f"keep.{number}": _each(_keep(steps)),
+                f"rename.{number}": _each(_rename(one) for one in steps),
+                f"candidate.{number}": _each(_candidate(steps)),
+            }
+            for one in steps:
+                if isinstance(one, Put):
+                    self.blobs.append(one.content)
+                    self.lines.append(
+                        sh(
+                            "stage_file @{scope} @{blob} @{owner} @{group} @{mode} @{path}",
+                            scope=number,
+                            blob=one.content.sha256,
+                            owner=one.owner,
+                            group=one.group,
+                            mode=f"{one.mode:04o}",
+                            path=one.path,
+                        )
                     )
-                )
-            elif isinstance(one, Symlink):
-                self.lines.append(sh("stage_link @{target} @{path}", target=one.target, path=one.path))
+                elif isinstance(one, Symlink):
+                    self.lines.append(
+                        sh(
+                            "stage_link @{scope} @{target} @{path}",
+                            scope=number,
+                            target=one.target,
+                            path=one.path,
+                        )
+                    )
+
+    def _undo(
+        self, staged: Mapping[str, Sequence[Staged]], units: Sequence[Change[Resource]]
+    ) -> Iterator[Script]:
+        """The files of each scope back; then what may have loaded them loads the old again."""
+        for scope, steps in staged.items():
+            yield self._for([scope], [_undo(one) for one in reversed(steps)])
+        yield self._for(
+            [scope for scope, steps in staged.items() if any(_is_unit_file(one.path) for one in steps)],
+            [Script("systemctl daemon-reload")],
+        )
+        paths = {scope: {one.path for one in steps} for scope, steps in staged.items()}
+        for change in units:
+            wanted = {scope: change.resource.after_undo(paths[scope]) for scope in staged}
+            for script in dict.fromkeys(script for script in wanted.values() if script is not None):
+                yield self._for([scope for scope in staged if wanted[scope] == script], [script])
+
+    def _for(self, scopes: Sequence[str], scripts: Sequence[Script]) -> Script:
+        """What is done only where one of these scopes goes back."""
+        if not scopes:
+            return Script("")
+        return sh(
+            "if back @{scopes}; then\n@{scripts}\nfi", scopes=self.numbers(scopes), scripts=join(scripts)
+        )
 
 
-def _steps(changes: Sequence[Change[Resource]]) -> Iterator[tuple[Step, str | None]]:
-    """All steps in order, each with the id of what it changes where that is one resource."""
-    for kind, group in groupby(changes, key=lambda change: type(change.resource)):
+def _steps(changes: Sequence[Change[Resource]]) -> Iterator[tuple[Step, str | None, str]]:
+    """All steps in order, each with the id of what it changes where that is one resource, and its scope."""
+    for (kind, scope), group in groupby(changes, key=lambda one: (type(one.resource), one.resource.scope)):
         together = list(group)
         only = together[0].resource.id if len(together) == 1 else None
         for step in kind.steps(together):
-            yield step, only
+            yield step, only, scope
 
 
 def _checks(changes: Sequence[Change[Resource]]) -> list[Check]:
@@ -215,7 +307,7 @@ def _each(commands: Iterable[Script]) -> Script:
     return join([join(commands, " &&\n") or Script(":"), Script("")])
 
 
-def _keep(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
+def _keep(staged: Sequence[Staged]) -> Iterator[Script]:
     for one in staged:
         yield sh(
             "if [ -e @{path} ] || [ -L @{path} ]; then ln -fPT -- @{path} @{old}; fi",
@@ -227,17 +319,24 @@ def _keep(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
         yield sh("sync -- @{written}", written=written)
 
 
-def _rename(one: Put | Symlink | Remove) -> Script:
+def _rename(one: Staged) -> Script:
     if isinstance(one, Remove):
         return sh("rm -f -- @{path}", path=one.path)
     return sh("mv -fT -- @{new} @{path}", new=_new(one.path), path=one.path)
 
 
-_SAME = r"""same() { [ "$(stat -c %d:%i -- "$1")" = "$(stat -c %d:%i -- "$2" 2>/dev/null)" ]; }"""
-"""Whether two names are one file already: mv calls that an error."""
+_UNDO = r"""only=${1-}
+back() { # scopes: whether one of them goes back: none was asked for or this one, and it is not kept
+  for scope; do
+    { [ -z "$only" ] || [ "$only" = "$scope" ]; } && [ ! -e "/var/lib/barehost/kept/$scope" ] && return
+  done
+  return 1
+}
+same() { [ "$(stat -c %d:%i -- "$1")" = "$(stat -c %d:%i -- "$2" 2>/dev/null)" ]; }"""
+"""How an undo begins. same: two names are one file already, which mv calls an error."""
 
 
-def _undo(one: Put | Symlink | Remove) -> Script:
+def _undo(one: Staged) -> Script:
     """The old inode back in its place; where there was none, the new file goes.
 
     Safe to repeat after being cut off: the old one stays until the sweep, a second link to it is renamed. The
@@ -253,7 +352,7 @@ def _undo(one: Put | Symlink | Remove) -> Script:
     )
 
 
-def _candidate(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
+def _candidate(staged: Sequence[Staged]) -> Iterator[Script]:
     """Lay the staged changes into ``$CANDIDATE``, the upper folder of that /etc; paths elsewhere are left out."""
     inside = [(one, one.path.removeprefix("/etc/")) for one in staged if one.path.startswith("/etc/")]
     if not inside:
@@ -265,15 +364,6 @@ def _candidate(staged: Sequence[Put | Symlink | Remove]) -> Iterator[Script]:
             yield sh("mknod @{path} c 0 0", path=f"./{path}")
         else:
             yield sh("cp -a -- @{new} @{path}", path=f"./{path}", new=_new(one.path))
-
-
-def _reload(staged: Sequence[Put | Symlink | Remove], units: Sequence[Change[Resource]]) -> Iterator[Script]:
-    """After an undo: the services that may have loaded what was taken back load the old again."""
-    if any(_is_unit_file(one.path) for one in staged):
-        yield Script("systemctl daemon-reload")
-    for change in units:
-        if isinstance(change.resource, Unit) and change.resource.watched:
-            yield sh("systemctl try-reload-or-restart -- @{name}", name=change.resource.name)
 
 
 def _is_unit_file(path: str) -> bool:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from deploy.engine.events import Diff, Emit, Failure, Looking, Note, Planned, Report
 from deploy.engine.look import Look, Room
 from deploy.engine.plan import Plan, diff
-from deploy.engine.reach import Outcome, Reach
+from deploy.engine.reach import Broken, Outcome, Reach
 from deploy.errors import ApplyError, BarehostError, DriftError, InputError, LockedError, UnsettledError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
@@ -92,6 +92,8 @@ def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
         for resource in said:
             where = _line(said)
             known = found.setdefault(resource.id, (resource, where))
+            if known[0].scope != resource.scope:  # what two scopes need is the host's
+                found[resource.id] = known = known[0].in_scope(""), known[1]
             if known[0] != resource:
                 raise InputError(
                     f"{host.name}: {resource.id} is declared twice and differently, at {known[1]} and at {where}; "
@@ -130,9 +132,13 @@ class _Run:
     said: Said | None = None
 
     changed: list[str] = field(default_factory=list)
+    lost: dict[str, Failure] = field(default_factory=dict)
+    """Why scopes have failed: the run goes on without what they were to bring."""
     first: Plan | None = None
     passes: int = 0
     settled: bool = False
+    spoiled: int = 0
+    """Passes that do not count, for what they were to bring was undone or failed by itself."""
     undone: str | None = None
     """When the run began whose files were put back first; None: there was none."""
 
@@ -149,7 +155,8 @@ class _Run:
             failure = stopped.failure
         except BarehostError as error:
             failure = Failure(_named(self.host, error), error.exit_code)
-        return self._report(failure, monotonic() - began), facts
+        failures = (*self.lost.values(), *([failure] if failure else []))
+        return self._report(failures, monotonic() - began), facts
 
     def _settled(self, look: Look, resources: Sequence[Resource]) -> bool:
         """Show the plan and carry it out; True when there was nothing to do, or nothing is to be done."""
@@ -167,18 +174,27 @@ class _Run:
             if plan.deferred:
                 raise UnsettledError(f"{self.host.name}: {_waiting(plan.deferred[0])}")
             told = self.passes == 1 or not (plan.remarks or plan.orphans)  # the report has the first plan
-            self.settled = told and self.wishes.through == Phase.LEAVE
+            self.settled = told and self.wishes.through == Phase.LEAVE and not self.lost
             return True
         if look.busy is not None:
             raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")
         if plan.unfinished:
             self._undo(plan, plan.unfinished)
             return False
-        if self.passes - (self.undone is not None) > PASSES:
-            raise UnsettledError(f"{self.host.name}: {_unsettled(plan.changes[0])}")
+        if self.passes - self.spoiled > PASSES:
+            self._give_up(plan.changes)
+            return False
         self._make_sure_of_room(plan)
         self._apply(plan, resources)
         return False
+
+    def _give_up(self, changes: Sequence[Change[Resource]]) -> None:
+        """What still differs does not settle: the end of its scope, or of the run where it is the host's."""
+        for change in changes:
+            sentence, scope = f"{self.host.name}: {_unsettled(change)}", change.resource.scope
+            if not scope:
+                raise UnsettledError(sentence)
+            self.lost.setdefault(scope, Failure(sentence, UnsettledError.exit_code, scope=scope))
 
     def _make_sure_of_room(self, plan: Plan) -> None:
         """One more question, where something large is sent or something is started beside what runs."""
@@ -196,6 +212,7 @@ class _Run:
                 "/var/lib/barehost/undo on the host is the script that fails: run it there with sh -x"
             )
         self.undone = unfinished
+        self.spoiled += 1
         self._apply(replace(plan, changes=()))
 
     def _look(self, facts: Facts) -> tuple[Look, Sequence[Resource]]:
@@ -222,10 +239,13 @@ class _Run:
         return look, resources
 
     def _declared(self, facts: Facts) -> Sequence[Resource]:
-        """What the roles say of a host with these facts; asked again only when the facts are others."""
+        """What the roles say of a host with these facts, without what has failed; asked again only for other facts."""
         if self.said is None or self.said[0] != facts:
             self.said = facts, declared(self.roles, self.host, facts)
-        return self.said[1]
+        if not self.lost:
+            return self.said[1]
+        lost = {one.id for one in self.said[1] if one.scope in self.lost}
+        return [one.without(lost) for one in self.said[1] if one.scope not in self.lost]
 
     def _plan(self, look: Look, resources: Sequence[Resource]) -> Plan:
         resources = [one for one in resources if one.when <= self.wishes.through]
@@ -257,12 +277,18 @@ class _Run:
         packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
         outcome = self.reach.apply(plan, self.wishes.about, self.emit, through, () if packages else resources)
-        if outcome.outcome != "done":
-            raise Stopped(_failure(self.host, plan, outcome))
+        lost = {one.scope: _failure(self.host, plan, outcome, one) for one in outcome.broken if one.scope}
+        self.lost |= lost
+        self.spoiled += bool(lost)
+        if outcome.outcome not in ("done", "partly"):
+            whole = next((one for one in outcome.broken if not one.scope), Broken(output=outcome.output))
+            raise Stopped(_failure(self.host, plan, outcome, whole))
         self.changed += [
             change.resource.id
             for change in plan.changes
-            if change.resource.when <= through and change.resource.id not in self.changed
+            if change.resource.when <= through
+            and change.resource.scope not in self.lost
+            and change.resource.id not in self.changed
         ]
 
     def _diffs(self, plan: Plan) -> tuple[Diff, ...]:
@@ -283,10 +309,10 @@ class _Run:
             if old.get(text.path) != text.new
         )
 
-    def _report(self, failure: Failure | None, seconds: float) -> Report:
+    def _report(self, failures: tuple[Failure, ...], seconds: float) -> Report:
         outcome = (
             "failed"
-            if failure
+            if failures
             else "planned"
             if self.wishes.check
             else "changed"
@@ -304,7 +330,7 @@ class _Run:
             sent=self.reach.sent,
             received=self.reach.received,
             urls=tuple(app.url for app in self.host.apps if app.state == "present"),
-            failure=failure,
+            failures=failures,
             settled=self.settled,
         )
 
@@ -317,43 +343,51 @@ class Stopped(ApplyError):
         self.failure = failure
 
 
-def _stands(plan: Plan, outcome: Outcome) -> str:
-    """What is true on the host after a failed apply."""
-    step = outcome.failed
-    if outcome.restored:
+def _stands(plan: Plan, broken: Broken) -> str:
+    """What is true on the host after a failed apply, of what failed."""
+    if broken.restored:
         return (
             "The files of this run were put back and their services reloaded; what served before serves on."
+            if not broken.scope
+            else f"The files of {broken.scope} were put back; what served before serves on."
         )
-    if step is not None and step.label.startswith("check: "):
+    if broken.proven:
+        return "What it brought is proven and stays; only the tidying up after that failed."
+    if broken.step is not None and broken.step.label.startswith("check: "):
         return "The candidate was refused before any file took its place; what served before serves on."
-    if step is not None and step.label.startswith(("drain", "prune")):
-        return "The new release serves, proven through Nginx; only the tidying up after it failed."
-    switches = [change for change in plan.changes if change.resource.when == Phase.SWITCH]
+    switches = [
+        change
+        for change in plan.changes
+        if change.resource.when == Phase.SWITCH and broken.scope in ("", change.resource.scope)
+    ]
     if switches and all(change.actual is not None for change in switches):
         return "Nothing was switched: the release before serves on."
     return "Packages, accounts, folders, trees and venvs only go forward: what succeeded before stays."
 
 
-def _failure(host: Host, plan: Plan, outcome: Outcome) -> Failure:
-    step = outcome.failed
-    if outcome.outcome == "lost":
+def _failure(host: Host, plan: Plan, outcome: Outcome, broken: Broken) -> Failure:
+    """Why the host, or one scope of it, failed."""
+    step, scope = broken.step, broken.scope or None
+    if outcome.outcome == "lost" and scope is None:
         return Failure(
             message=f"{host.name}: the apply was ended by the host before it was done (reboot, out of memory?)",
             exit_code_of_run=ApplyError.exit_code,
-            output=outcome.output,
+            output=broken.output,
             stands="Files that were not yet proven are put back by the next run.",
             advice="Run the same command again; it undoes what was left unfinished and goes on.",
         )
+    where = f"{host.name}, {scope}" if scope else host.name
     return Failure(
-        message=f"{host.name}: {step.label if step else 'preparing the files'} failed",
+        message=f"{where}: {step.label if step else 'preparing the files'} failed",
         exit_code_of_run=ApplyError.exit_code,
         resource=step.resource if step else None,
         command=step.label if step else None,
         script=step.script if step else None,
-        exit_code=outcome.exit_code,
-        output=outcome.output,
-        stands=_stands(plan, outcome),
+        exit_code=broken.exit_code,
+        output=broken.output,
+        stands=_stands(plan, broken),
         advice="Mend the cause and run the same command again: it looks anew and does what is left.",
+        scope=scope,
     )
 
 

@@ -15,6 +15,7 @@ class Failure(Struct, frozen=True):
     """Why a host's run failed, for one block on the screen.
 
     message: the one sentence. resource: id of what was being changed, None when it was no resource's fault.
+    scope: the part of the host that failed, such as a site; None: the host, and its run ended there.
     command: the label of the step. script: what ran. exit_code: its own. output: its last lines.
     stands: what is true on the host now ("the old site serves; 3 files were restored").
     advice: what to do next. exit_code_of_run: what the process will exit with (docs/exit-codes.md).
@@ -29,6 +30,7 @@ class Failure(Struct, frozen=True):
     output: tuple[str, ...] = ()
     stands: str | None = None
     advice: str | None = None
+    scope: str | None = None
 
 
 class Report(Struct, frozen=True):
@@ -40,6 +42,7 @@ class Report(Struct, frozen=True):
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
     sent, received: payload bytes. urls: where the sites are served, as proven.
     settled: the last look found nothing to do, and what a person should read of it is in ``plan``.
+    failures: what failed: the host, or some of its scopes while the others are as they should be.
     """
 
     host: str
@@ -52,8 +55,14 @@ class Report(Struct, frozen=True):
     sent: int = 0
     received: int = 0
     urls: tuple[str, ...] = ()
-    failure: Failure | None = None
+    failures: tuple[Failure, ...] = ()
     settled: bool = False
+
+    @property
+    def failure(self) -> Failure | None:
+        """What the exit code is made of: the host's failure, else that of the first scope; None: all is well."""
+        whole = (one for one in self.failures if one.scope is None)
+        return next(whole, next(iter(self.failures), None))
 
 
 class Event(Struct, frozen=True):

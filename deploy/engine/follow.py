@@ -6,9 +6,11 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from time import monotonic
 
+from msgspec.structs import replace
+
 from deploy.engine.apply import Numbered, Program
 from deploy.engine.events import Emit, Note, StepFinished, StepOutput, StepStarted
-from deploy.engine.reach import Outcome
+from deploy.engine.reach import Broken, Outcome
 from deploy.errors import ApplyError, LockedError
 from deploy.shell import sh
 from deploy.transport import Reply
@@ -44,9 +46,10 @@ class Follower:
     emit: Emit
     outcome: str = "lost"
     switched: bool = False
+    broken: list[Broken] = field(default_factory=list)
+    failed: Broken | None = None
     restored: bool = False
-    failed: Numbered | None = None
-    exit_code: int | None = None
+    proven: set[str] = field(default_factory=set)
     output: list[str] = field(default_factory=list)
     began: float = 0.0
     running: bool = False
@@ -62,7 +65,7 @@ class Follower:
         if reply.rc != 0 and self.outcome == "lost":
             told = reply.stderr.decode(errors="replace").strip() or f"exit code {reply.rc}"
             raise ApplyError(f"{self.host}: the apply could not be started, so nothing was changed: {told}")
-        return Outcome(self.outcome, self.failed, self.exit_code, tuple(self.output), self.restored)
+        return Outcome(self.outcome, tuple(self.broken), tuple(self.output))
 
     def _line(self, line: str) -> None:
         if line.startswith("\x1e"):
@@ -87,14 +90,36 @@ class Follower:
             self._end(int(rest[0]), int(rest[1]))
         elif kind == "note":
             self.emit(Note(self.host, " ".join(rest)))
+        elif kind == "lost":
+            self._broken(self._scope(int(rest[0])))
+        elif kind == "restored" and rest:
+            self.broken[-1] = replace(self.broken[-1], restored=True)
         elif kind == "restored":
             self.restored = self.switched  # else it was an earlier run's, undone before this one began
         elif kind == "switched":
             self.switched = True
         elif kind == "finished":
             self.outcome = rest[0]
+            if self.outcome == "failed":
+                self._broken("")
         elif kind == "locked":
             self.outcome = "locked"
+
+    def _scope(self, number: int) -> str:
+        return self.program.scopes[number] if self.program is not None else str(number)
+
+    def _broken(self, scope: str) -> None:
+        """What has just failed was the end of ``scope``; an empty one is the host."""
+        failed = self.failed or Broken(output=tuple(self.output))
+        self.failed = None
+        self.broken.append(
+            replace(
+                failed,
+                scope=scope,
+                restored=self.restored if not scope else False,
+                proven=scope in self.proven,
+            )
+        )
 
     def _step(self, number: int) -> Numbered:
         if self.program is not None:
@@ -112,12 +137,13 @@ class Follower:
         step = self._step(number)
         self.running = False
         if code != 0:
-            self.failed, self.exit_code = step, code
+            self.failed = Broken(step=step, exit_code=code, output=tuple(self.output))
+        elif step.proves:
+            self.proven.add(step.scope)
         self.emit(StepFinished(self.host, step.label, code, monotonic() - self.began))
 
     def _print(self, line: str) -> None:
-        if self.failed is None or not self.output:
-            self.output.append(line)
-            del self.output[:-200]
+        self.output.append(line)
+        del self.output[:-200]
         if self.running:
             self.emit(StepOutput(self.host, line))

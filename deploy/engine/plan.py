@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from deploy.resource import Change, Deferred, Remark, Resource, State, Unprobed, Value
+from deploy.resource import Change, Deferred, Phase, Remark, Resource, State, Unprobed, Value
 from deploy.shell import KEYED
 
 
@@ -71,7 +71,7 @@ def diff(
     """The plan that turns ``actual`` into what ``resources`` expect; a missing id is a KeyError, not "absent"."""
     changes, deferred, remarks = [], [], []
     compared: dict[str, State | None] = {}
-    for resource in sorted(resources, key=lambda one: one.when):  # stable: reading order within a phase
+    for resource in sorted(resources, key=_order):  # stable: reading order within a phase
         if isinstance(resource, Unprobed):
             if isinstance(resource, Deferred):
                 deferred.append(resource)
@@ -93,6 +93,11 @@ def diff(
         fingerprint(compared),
         tuple(remarks),
     )
+
+
+def _order(resource: Resource) -> tuple[int, bool]:
+    """Packages of the host before those of its scopes: it has one transaction, and each scope one of its own."""
+    return resource.when, resource.when <= Phase.PACKAGES and bool(resource.scope)
 
 
 def _shown(value: Value) -> Value:

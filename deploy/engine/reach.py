@@ -15,18 +15,31 @@ from deploy.resource import Phase, Resource
 from deploy.shell import Script
 
 
-class Outcome(Struct, frozen=True):
-    """How an apply ended on the host.
+class Broken(Struct, frozen=True):
+    """What failed of an apply: one scope, or (with an empty one) the host, which ends it.
 
-    outcome: ``done``, ``failed``, or ``lost`` when the host ended it (out of memory, a reboot).
-    failed: the step that failed. output: what it printed. restored: the files phase was taken back.
+    step: None where it was no step's. output: what it printed. restored: files that had taken their places were
+    put back. proven: what the scope brought had been proven before, and stays.
     """
 
-    outcome: str
-    failed: Numbered | None = None
+    scope: str = ""
+    step: Numbered | None = None
     exit_code: int | None = None
     output: tuple[str, ...] = ()
     restored: bool = False
+    proven: bool = False
+
+
+class Outcome(Struct, frozen=True):
+    """How an apply ended on the host.
+
+    outcome: ``done``, ``partly`` when scopes failed and the others are done, ``failed``, or ``lost`` when the host
+    ended it (out of memory, a reboot). broken: what failed, in order. output: what was printed last.
+    """
+
+    outcome: str
+    broken: tuple[Broken, ...] = ()
+    output: tuple[str, ...] = ()
 
 
 class Reach(Protocol):

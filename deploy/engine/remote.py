@@ -264,7 +264,7 @@ case $pid in ''|0) ;; *) tail -n +1 -s 0.003 -f --pid="$pid" @{run}/log & tail=$
 
 _THEN_LOOK = r"""
 outcome=; [ ! -e @{run}/outcome ] || read -r outcome < @{run}/outcome
-if [ "$outcome" = done ]; then
+if [ "$outcome" = done ] || [ "$outcome" = partly ]; then
   printf '\n\036%s over\n' @{nonce}
   timeout -k 10 @{seconds} sh -c @{look}
 fi

@@ -107,7 +107,7 @@ def visit(errand: Errand, roles: Sequence[Role], emit: Emit, password: Password 
 
 def failed(host: str, failure: Failure, seconds: float = 0.0) -> Ended:
     """An errand that could not be done."""
-    return Ended(Report(host, "failed", seconds=seconds, failure=failure))
+    return Ended(Report(host, "failed", seconds=seconds, failures=(failure,)))
 
 
 def pack(errand: Errand) -> Parcel:

@@ -120,7 +120,7 @@ class _Member:
             round_trips=reach.round_trips if reach else 0,
             sent=reach.sent if reach else 0,
             received=reach.received if reach else 0,
-            failure=self.failure,
+            failures=(self.failure,) if self.failure else (),
         )
 
     @property

@@ -37,4 +37,10 @@ until { @{proof}
   now; [ "$now" -lt "$deadline" ] || complain @{failed}
   sleep 0.02
 done
-printf '%s\n' "$id" @{lines} > @{record}.new && mv -f -- @{record}.new @{record}
+# What a scope that has failed did not bring is not among what was loaded.
+loaded() {
+  if [ -s "$RUN/lost-ids" ]; then
+    printf '%s\n' "$@" | awk 'NR == FNR { lost[$0]; next } !(substr($0, index($0, " ") + 1) in lost)' "$RUN/lost-ids" -
+  else printf '%s\n' "$@"; fi
+}
+loaded "$id" @{lines} > @{record}.new && mv -f -- @{record}.new @{record}

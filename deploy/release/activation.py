@@ -133,7 +133,7 @@ class Activation(Resource):
                 yield self._command("start", _CURRENT + _AGAIN + _START)
                 yield self._command("health of", _CURRENT + _HEALTH)
             if differs != {"left over"}:
-                yield self._command("prove through Nginx", _CURRENT + _PROVE)
+                yield self._command("prove through Nginx", _CURRENT + _PROVE, proves=True)
             return
         yield Upload(
             f"activation-{self.app}",
@@ -145,11 +145,11 @@ class Activation(Resource):
         yield self._command("start", _NEW + _START)
         yield self._command("health of", _NEW + _HEALTH)
         yield self._command("switch to", _NEW + _SWITCH)
-        yield self._command("prove through Nginx", _NEW + _PROVE)
+        yield self._command("prove through Nginx", _NEW + _PROVE, proves=True)
         yield self._command("drain and stop the old instance of", _NEW + _DRAIN)
         yield self._command("prune", _NEW + _PRUNE)
 
-    def _command(self, label: str, text: str, left: Sequence[str] = ()) -> Command:
+    def _command(self, label: str, text: str, left: Sequence[str] = (), *, proves: bool = False) -> Command:
         values: dict[str, Script | str | int | Sequence[str]] = {
             "app": self.app,
             "release": self.release,
@@ -172,7 +172,7 @@ class Activation(Resource):
         whole = _PRELUDE + text
         used = {key: value for key, value in values.items() if f"@{{{key}}}" in whole}
         seconds = max(self.question.timeout, self.drain) + STOPPING_SECONDS
-        return Command(f"{label} {self.app} {self.release}", sh(whole, **used), seconds)
+        return Command(f"{label} {self.app} {self.release}", sh(whole, **used), seconds, proves)
 
     def _pack(self) -> Iterator[bytes]:
         """The activation's own files and links; its number is given by the host."""

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from deploy.errors import ApplyError, LookError
+from deploy.errors import LookError
 from deploy.resource import Change, Phase, Resource, State, Step
 from deploy.resources.tree import LISTING, record_of
-from deploy.shell import Script, join, sh
+from deploy.shell import Command, Script, join, sh
 
 
 @dataclass(frozen=True)
 class Intact(Resource):
     """The release's files are those that were shipped, by the host's own record of them, and its packages are there.
 
-    There is no source to mend them from, so what was edited or lost is an ApplyError before anything changes. venv: the
-    folder of its packages, by its name.
+    There is no source to mend them from, so what was edited or lost is a step that fails before anything
+    changes. venv: the folder of its packages, by its name.
     """
 
     phase: ClassVar[Phase] = Phase.BUILD
@@ -79,22 +79,25 @@ class Intact(Resource):
     def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            if change.actual is not None and change.actual.get("recorded") is False:
-                raise ApplyError(
-                    f"the host has lost its record of release {one.release} of {one.app} (in /var/lib/barehost), so "
-                    "nobody can say whether its files are what was shipped; ship one with invoke release"
-                )
-            if change.actual is not None and change.keys == ("packages",):
-                raise ApplyError(
-                    f"the packages of release {one.release} of {one.app} ({one.packages}) are gone from "
-                    "the host or their Python is, so it would not start again; ship a release with invoke release"
-                )
             what = "is gone from" if change.actual is None else "was edited or lost files on"
-            raise ApplyError(
+            sentence = (
                 f"release {one.release} of {one.app} {what} the host, and only the host had it; "
                 "ship one with invoke release"
             )
-        yield from ()
+            if change.actual is not None and change.actual.get("recorded") is False:
+                sentence = (
+                    f"the host has lost its record of release {one.release} of {one.app} (in /var/lib/barehost), so "
+                    "nobody can say whether its files are what was shipped; ship one with invoke release"
+                )
+            elif change.actual is not None and change.keys == ("packages",):
+                sentence = (
+                    f"the packages of release {one.release} of {one.app} ({one.packages}) are gone from "
+                    "the host or their Python is, so it would not start again; ship a release with invoke release"
+                )
+            yield Command(
+                f"look at release {one.release} of {one.app}",
+                sh("echo @{sentence}; exit 1", sentence=sentence),
+            )
 
 
 _INTACT = r"""

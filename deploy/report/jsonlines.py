@@ -13,6 +13,7 @@ from msgspec.structs import asdict, replace
 from deploy.engine.events import (
     Connecting,
     Event,
+    Failure,
     Finished,
     Looking,
     Note,
@@ -97,10 +98,12 @@ class JsonReporter:
         """A report as plain values; its plan is left out, ``planned`` has told it."""
         values = asdict(replace(report, plan=None, seconds=round(report.seconds, 3)))
         del values["plan"]
-        if report.failure is not None:
-            output = self._sink.mask.output(report.failure.output)
-            values["failure"] = asdict(report.failure) | {"output": output}
+        values["failures"] = [self._failure(one) for one in report.failures]
+        values["failure"] = None if report.failure is None else self._failure(report.failure)
         return values
+
+    def _failure(self, failure: Failure) -> dict[str, Any]:
+        return asdict(failure) | {"output": self._sink.mask.output(failure.output)}
 
     def _mask(self, host: str) -> StepMask:
         return self._masks.setdefault(host, StepMask(self._sink.mask))

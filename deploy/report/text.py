@@ -151,10 +151,12 @@ class TextReporter:
             self._event(host, [(words.outcome(report), ""), (f" · {words.seconds(report.seconds)}", "dim")])
 
     def _show_failure(self, report: Report) -> None:
-        if report.failure is not None and report.host not in self._failed:
+        if report.failures and report.host not in self._failed:
             self._failed.add(report.host)
-            body = lines.failure_body(report.failure, self._sink.mask, verbose=self._verbose)
-            self._block([report.host], [("failed", "red")], body)
+            for failure in report.failures:
+                body = lines.failure_body(failure, self._sink.mask, verbose=self._verbose)
+                what = f"{self._data(failure.scope)} failed" if failure.scope else "failed"
+                self._block([report.host], [(what, "red")], body)
 
     def _news(self, host: str, line: Line) -> None:
         if self.steps_are_news or self._verbose:

@@ -104,7 +104,9 @@ def outcome(report: Report) -> str:
     changes = report.plan.changes if report.plan else ()
     if report.outcome == "failed":
         of = f" of {len(changes)}" if len(changes) >= len(report.changed) else ""
-        return f"failed, {len(report.changed)}{of} changed" if report.changed else "failed"
+        scopes = [one.scope for one in report.failures if one.scope]
+        failed = f"{names(scopes)} failed" if scopes else "failed"
+        return f"{failed}, {len(report.changed)}{of} changed" if report.changed else failed
     if report.outcome == "changed":
         return f"{len(report.changed)} changed"
     if report.outcome == "planned" and report.plan is not None:

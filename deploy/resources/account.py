@@ -7,8 +7,8 @@ Never sets a password and never touches a home folder: a Directory says who owns
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 from deploy.errors import InputError, LookError
@@ -116,6 +116,10 @@ class User(Resource):
             "shell": self.shell,
             "groups": " ".join(sorted(set(self.groups))),
         }
+
+    def without(self, lost: Collection[str]) -> Self:
+        """A group that could not be brought about is none that the user can be in."""
+        return replace(self, groups=tuple(one for one in self.groups if f"group:{one}" not in lost))
 
     @classmethod
     def probe(cls, resources: Sequence[Self]) -> Script:

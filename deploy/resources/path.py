@@ -187,6 +187,7 @@ class Template(File):
         group: str = "root",
         mode: int = 0o644,
         check: Check | None = None,
+        scope: str = "",
         **values: Any,
     ) -> None:
         project: Path | None = getattr(values.get("host"), "project", None)
@@ -201,6 +202,7 @@ class Template(File):
             "state": "present",
             "check": check,
             "template": template,
+            "scope": scope,
         }.items():
             object.__setattr__(self, name, value)
         self.__post_init__()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -89,6 +89,26 @@ class Unit(Resource):
 
     def checks(self) -> Iterable[Check]:
         return self.checks_on
+
+    def without(self, lost: Collection[str]) -> Self:
+        """A file that could not be brought about is not one that the service should have loaded."""
+        if not any(one.id in lost for one in self.watched):
+            return self
+        return replace(
+            self,
+            reload_on=tuple(one for one in self.reload_on if one.id not in lost),
+            restart_on=tuple(one for one in self.restart_on if one.id not in lost),
+        )
+
+    def after_undo(self, paths: Collection[str]) -> Script | None:
+        """Where it may have loaded one of them, it loads what lies there now; what it was proven with is forgotten."""
+        if not any(one.path in paths for one in self.watched):
+            return None
+        return sh(
+            "rm -f -- @{record}\nsystemctl try-reload-or-restart -- @{name}",
+            record=f"{RECORDS}/{self.name}",
+            name=self.name,
+        )
 
     def touches(self, change: Change[Self]) -> frozenset[str] | None:
         """A reload: the unit alone. What starts or stops may do whatever it likes."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from booting import Clone
-from releasing import ship
-from sites import HELLO, Project, ask, sh, visitors
+from releasing import broken, ship
+from sites import HELLO, Project, ask, leftovers, sh, visitors
 
 from deploy.staging import Image, StagingHost
 
@@ -76,4 +76,48 @@ def test_six_sites_switch_in_one_run_and_lose_no_request(
         assert all(sh(host, f"readlink /srv/{name}/current") != before[name] for name in SIX)
         ship(project, task="rollback")
         assert {answer(host, name) for name in SIX} == {"first"}
+    project.settled()
+
+
+def test_each_site_fails_by_itself_and_the_run_says_which(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    for name in ("good", "asks", "moved", "absent", "refused", "lacks"):
+        page(project, name, name)
+    project.write("moved/page.py", PAGE.replace("200 OK", "302 Found"))
+    project.write("asks/requirements.txt", "no-such-package-of-barehost==1\n")
+    tls = {"certificate": "/etc/ssl/none.pem", "key": "/etc/ssl/none.key"}
+    bad = (
+        small("lacks", packages=["no-such-package"])
+        | small("asks", requirements="requirements.txt")
+        | small("refused", tls=tls)
+        | small("absent", wsgi="nothing:app")
+        | small("moved")
+    )
+    project.serve(host, {**bad, "hello": HELLO, **small("good")})
+    with asked(host, "hello"):
+        done = broken(project, "--json", task="provision")
+    report = done.report()
+    assert {one["scope"] for one in report["failures"]} == set(bad), report["failures"]
+    assert "activation:good" in report["changed"]
+    assert not {f"activation:{name}" for name in bad} & set(report["changed"])
+    assert answer(host, "good") == "good"
+    assert leftovers(host) == ""
+    there = sh(host, "ls /etc/nginx/conf.d; ls -d /srv/*/current").split()
+    assert [one for one in there if any(name in one for name in bad)] == [], "a failed site's files went back"
+    assert " partly " in sh(host, "cat /var/log/barehost.log")
+
+    again = broken(project, task="provision")
+    assert all(name in again.out.splitlines()[-1] for name in bad), "the summary names the sites that failed"
+
+    page(project, "moved", "moved")
+    project.serve(
+        host,
+        {"hello": HELLO}
+        | {key: value for name in ("good", *bad) if name != "refused" for key, value in small(name).items()},
+    )
+    with asked(host, "hello", "good"):
+        project.provision()
+    assert {answer(host, name) for name in bad if name != "refused"} == set(bad) - {"refused"}
     project.settled()

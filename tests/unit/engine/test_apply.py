@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,12 @@ import pytest
 from msgspec import structs
 
 from deploy.engine.apply import Program, compile_plan
+from deploy.engine.converge import declared
 from deploy.engine.plan import Plan, diff
+from deploy.facts import Facts
+from deploy.inventory.hosts import Host
 from deploy.resource import Blob, Change, Check, Command, Phase, Put, Remove, Resource, Step, Symlink, Upload
+from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link
 from deploy.resources.unit import Unit
 from deploy.shell import sh
@@ -329,6 +333,203 @@ def test_a_check_sees_the_whole_candidate_etc_and_nobody_else_does(box: Sandbox)
         "group",
         "old/gone",
     }
+
+
+# Scopes: what fails by itself
+
+
+class Proving(Thing):
+    """A Thing whose step shows that its scope works."""
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change]) -> Iterator[Step]:
+        for change in changes:
+            yield Command(f"prove {change.resource.id}", sh(":"), proves=True)
+
+
+class TestScopes:
+    """Two sites, a and b, and the host itself: what becomes of each where something of one fails."""
+
+    @staticmethod
+    def file(box: Sandbox, name: str, scope: str, text: str = "new", check: Check | None = None) -> Change:
+        return Change(File(f"{box.target}/{name}", text, scope=scope, check=check), None, {"type": "file"})
+
+    @staticmethod
+    def files(box: Sandbox) -> set[str]:
+        return {path.name for path in box.target.iterdir()}
+
+    def everywhere(self, box: Sandbox) -> list[Change]:
+        return [self.file(box, "host", ""), self.file(box, "a", "a"), self.file(box, "b", "b")]
+
+    @needs_root
+    def test_a_build_that_fails_ends_its_scope_before_its_files_and_the_others_go_on(self, box: Sandbox):
+        one = program(
+            create(Broken("x", scope="a")),
+            create(Thing("y", scope="a")),
+            create(Thing("z", scope="b")),
+            *self.everywhere(box),
+            create(Thing("late a", at=Phase.SWITCH, scope="a")),
+            create(Thing("late b", at=Phase.SWITCH, scope="b")),
+        )
+        code, events = box.run(one)
+        ran = [one.steps[int(event.split()[1])].label for event in events if event.startswith("begin")]
+        assert ran == ["start it", "make thing:z", "make thing:late b"]
+        assert (code, events[-1]) == (0, "finished partly")
+        assert f"lost {one.scopes.index('a')}" in events
+        assert self.files(box) == {"host", "b"}
+        assert box.left == []
+        assert " partly ada@desk" in (box.box / "log").read_text()
+
+    @needs_root
+    @pytest.mark.parametrize("proven", [False, True])
+    def test_files_go_back_where_the_switch_of_their_scope_fails_and_stay_once_it_is_proven(
+        self, box: Sandbox, proven: bool
+    ):
+        (box.target / "a").write_text("old")
+        one = program(
+            *self.everywhere(box),
+            *([create(Proving("shown", at=Phase.SWITCH, scope="a"))] if proven else []),
+            create(Broken("switch", at=Phase.SWITCH, scope="a")),
+            create(Thing("switch b", at=Phase.SWITCH, scope="b")),
+        )
+        code, events = box.run(one)
+        assert (code, events[-2:]) == (0, ["committed", "finished partly"])
+        assert ("restored 1" in events) is not proven
+        assert (box.target / "a").read_text() == ("new" if proven else "old")
+        assert self.files(box) == {"host", "a", "b"}
+        assert box.left == []
+
+    @needs_root
+    def test_what_had_loaded_files_that_went_back_loads_the_old(self, box: Sandbox):
+        box.install(
+            "systemctl",
+            """#!/bin/sh
+[ "$1" != show ] || exec printf 'ActiveState=active\nInvocationID=1\nMainPID=1\n'
+echo "$@" >> "$BOX/systemctl"
+""",
+        )
+        (box.target / "a").write_text("old")
+        web = Unit("web.service", reload_on=(File(f"{box.target}/a", "new"), File(f"{box.target}/b", "new")))
+        other = Unit("other.service", reload_on=(File(f"{box.target}/b", "new"),))
+        one = program(
+            *self.everywhere(box),
+            *(
+                Change(unit, {"active": "active", "enabled": "enabled"}, unit.expected())
+                for unit in (web, other)
+            ),
+            create(Broken("switch", at=Phase.SWITCH, scope="a")),
+        )
+        assert box.run(one)[1][-1] == "finished partly"
+        called = (box.box / "systemctl").read_text().splitlines()
+        assert called == [
+            "reload -- web.service",
+            "reload -- other.service",
+            "try-reload-or-restart -- web.service",
+        ]
+        loaded = {path.name: path.read_text() for path in (box.box / "lib/loaded").iterdir()}
+        assert loaded.keys() == {"other.service"}, "what web.service was proven with no longer holds"
+
+    @needs_root
+    def test_a_service_is_not_recorded_to_have_loaded_what_its_scope_did_not_bring(self, box: Sandbox):
+        box.install(
+            "systemctl",
+            """#!/bin/sh
+[ "$1" != show ] || exec printf 'ActiveState=active\nInvocationID=1\nMainPID=1\n'
+""",
+        )
+        web = Unit("web.service", reload_on=(File(f"{box.target}/a", "new"), File(f"{box.target}/b", "new")))
+        box.run(
+            program(
+                create(Broken("x", scope="a")),
+                *self.everywhere(box),
+                Change(web, {"active": "active", "enabled": "enabled"}, web.expected()),
+            )
+        )
+        lines = (box.box / "lib/loaded/web.service").read_text().splitlines()
+        assert [line.partition(" ")[2] for line in lines] == ["", f"path:{box.target}/b"]
+
+    @needs_root
+    def test_a_check_that_refuses_one_scopes_files_lets_the_others_take_their_places(self, box: Sandbox):
+        etc = box.box / "etc"
+        etc.mkdir()
+        for name in ("passwd", "group"):
+            (etc / name).write_bytes(Path("/etc", name).read_bytes())
+        check = Check("no bad ones", sh("! grep -l bad /etc/*.conf"))
+        changes = [
+            create(File(f"/etc/{name or 'host'}.conf", text, scope=name, check=check))
+            for name, text in (("", "good"), ("a", "bad"), ("b", "good"), ("c", "bad"))
+        ]
+        one = program(*changes)
+        code, events = box.run(one)
+        assert code == 0
+        assert events == ["begin 0", "end 0 1", "lost 1", "begin 0", "end 0 1", "lost 3",
+                          "switched", "committed", "finished partly"]  # fmt: skip
+        assert {path.name for path in etc.glob("*.conf")} == {"host.conf", "b.conf"}
+        assert "/etc/a.conf" in box.log_of(one)
+
+    @needs_root
+    def test_where_the_hosts_own_files_are_refused_none_takes_its_place(self, box: Sandbox):
+        check = Check("no", sh("echo not like this; exit 9"))
+        code, events = box.run(program(self.file(box, "host", "", check=check), self.file(box, "a", "a")))
+        assert (code, events) == (1, ["begin 0", "end 0 9", "finished failed"])
+        assert self.files(box) == set()
+
+    @needs_root
+    def test_where_the_host_fails_what_is_proven_stays(self, box: Sandbox):
+        code, events = box.run(
+            program(
+                *self.everywhere(box),
+                create(Proving("shown", at=Phase.SWITCH, scope="a")),
+                create(Thing("next", at=Phase.SWITCH, scope="b")),
+                create(Broken("whole", at=Phase.LEAVE)),
+            )
+        )
+        assert (code, events[-2:]) == (1, ["restored", "finished failed"])
+        assert self.files(box) == {"host", "a"}
+        assert box.left == []
+
+    @needs_root
+    def test_killed_at_every_command_each_scope_is_all_old_or_all_new(self, box: Sandbox):
+        def one(id: str) -> Program:
+            both = [self.file(box, f"{scope}{n}", scope) for scope in ("a", "b") for n in (1, 2)]
+            proofs = [create(Proving(f"of {scope}", at=Phase.SWITCH, scope=scope)) for scope in ("a", "b")]
+            return program(*both, *proofs, create(Broken("end", at=Phase.LEAVE, scope="b")), id=id)
+
+        box.count_commands()
+        box.run(one("whole"))
+        assert self.files(box) == {"a1", "a2", "b1", "b2"}
+        outcomes = []
+        for point in range(1, box.counted + 1):
+            for path in box.target.iterdir():
+                path.unlink()
+            assert box.run(one(f"kill-{point}"), kill_at=point)[0] == -9
+            box.run(program(id=f"recover-{point}"))
+            outcomes.append(frozenset(self.files(box)))
+            assert box.left == [], f"left after a kill at command {point}"
+        old, first, both = frozenset(), frozenset({"a1", "a2"}), frozenset({"a1", "a2", "b1", "b2"})
+        assert list(dict.fromkeys(outcomes)) == [old, first, both]
+
+    def test_what_two_scopes_need_is_the_hosts(self):
+        def role(host: Host, facts: Facts) -> Iterator[Resource]:
+            yield Thing("shared", scope="a")
+            yield Thing("own", scope="a")
+            yield Thing("shared", scope="b")
+
+        found = {one.id: one.scope for one in declared([role], Host("web1"), Facts())}
+        assert found == {"thing:shared": "", "thing:own": "a"}
+
+    def test_packages_of_the_host_come_before_those_of_scopes(self):
+        wanted = [
+            Package("libx", scope="a"),
+            Package("nginx"),
+            Package("liby", scope="b"),
+            Package("python3"),
+        ]
+        plan = diff("web1", wanted, {one.id: None for one in wanted})
+        assert [change.resource.id for change in plan.changes] == [
+            "package:nginx", "package:python3", "package:libx", "package:liby"
+        ]  # fmt: skip
+        assert [one.scope for one in program(*plan.changes).steps] == ["", "a", "b"]
 
 
 @needs_root

@@ -380,3 +380,63 @@ def test_what_a_secret_was_never_shows_in_the_events_of_a_whole_run():
     role = says(File("/etc/secret", secret.reveal(), secret=True))
     run = Run(FakeHost(), role, diffs=True)
     assert secret.reveal() not in repr(run.events) + repr(run.report)
+
+
+# Scopes: what fails by itself
+
+
+def sites(*names: str) -> Role:
+    """A file of the host, and of each site something to build and a switch."""
+    return says(
+        Thing("host", at=Phase.FILES),
+        *(Thing(f"code {name}", scope=name) for name in names),
+        *(Thing(f"switch {name}", at=Phase.SWITCH, scope=name) for name in names),
+    )
+
+
+def test_a_scope_that_fails_is_left_out_from_then_on_and_the_rest_comes_about():
+    host = FakeHost(breaks_at="thing:code a")
+    run = Run(host, sites("a", "b"))
+    assert run.report.outcome == "failed"
+    assert [one.scope for one in run.report.failures] == ["a"]
+    assert run.failure.exit_code_of_run == ApplyError.exit_code
+    assert run.report.changed == ("thing:code b", "thing:host", "thing:switch b")
+    assert host.states.keys() == {"thing:host", "thing:code b", "thing:switch b"}
+    assert host.calls == ["look", "apply code a code b host switch a switch b", "look"]
+
+
+def test_where_all_scopes_are_as_they_should_be_but_one_nothing_of_the_others_is_done_again():
+    host, role = FakeHost(breaks_at="thing:switch a"), sites("a", "b")
+    Run(host, role)
+    again = Run(host, role)
+    assert host.calls == ["look", "apply switch a", "look"]
+    assert (again.report.outcome, again.report.changed) == ("failed", ())
+
+
+def test_a_scope_that_does_not_settle_fails_by_itself():
+    host = FakeHost(stubborn=frozenset({"thing:code a"}))
+    run = Run(host, sites("a", "b"))
+    assert [(one.scope, one.exit_code_of_run) for one in run.report.failures] == [
+        ("a", UnsettledError.exit_code)
+    ]
+    assert host.states["thing:switch b"] == {"value": "new"}
+
+
+def test_the_hosts_failure_comes_before_those_of_its_scopes():
+    host = FakeHost(breaks_at="thing:host")
+    run = Run(host, sites("a"))
+    assert (run.failure.scope, run.report.changed) == (None, ())
+
+
+def test_an_apply_that_lost_a_scope_is_not_a_pass_too_many():
+    failing = [f"thing:code {name}" for name in "abcd"]
+    host = FakeHost(breaks_at=failing[0])
+
+    class Unlucky(FakeHost):
+        def look(self, resources: Any) -> Any:
+            self.breaks_at = failing.pop(0) if failing else None
+            return super().look(resources)
+
+    host = Unlucky(stubborn=frozenset({"thing:code b", "thing:code c", "thing:code d"}))
+    run = Run(host, sites("a", "b", "c", "d", "e"))
+    assert [one.exit_code_of_run for one in run.report.failures] == [ApplyError.exit_code] * 4

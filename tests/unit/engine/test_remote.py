@@ -88,7 +88,7 @@ def test_a_probe_that_fails_names_what_was_looked_at_and_says_why(remote: Remote
 def test_an_apply_is_followed_to_its_end(box: Sandbox, remote: Remote):
     told = Told()
     outcome = remote.apply(plan(Thing("a"), File(f"{box.target}/x", "1")), "ada@desk", told.append)
-    assert (outcome.outcome, outcome.failed) == ("done", None)
+    assert (outcome.outcome, outcome.broken) == ("done", ())
     assert (box.target / "x").read_text() == "1"
     assert told.of(StepStarted) == [StepStarted("web1", "make thing:a", 1, 1, sh("echo thing:a"))]
     assert told.of(StepOutput) == [StepOutput("web1", "thing:a")]
@@ -99,23 +99,29 @@ def test_an_apply_is_followed_to_its_end(box: Sandbox, remote: Remote):
 
 def test_a_failed_step_is_told_with_what_it_printed(remote: Remote):
     outcome = remote.apply(plan(Broken("b")), "ada@desk", Told().append)
-    assert outcome.failed is not None
-    assert (outcome.outcome, outcome.failed.label, outcome.exit_code) == ("failed", "break it", 3)
-    assert outcome.output == ("first", "", "the cause")
-    assert not outcome.restored
+    (failed,) = outcome.broken
+    assert failed.step is not None
+    assert (outcome.outcome, failed.scope, failed.step.label, failed.exit_code) == (
+        "failed",
+        "",
+        "break it",
+        3,
+    )
+    assert failed.output == ("first", "", "the cause")
+    assert not failed.restored
 
 
 def test_files_that_were_put_back_are_told(box: Sandbox, remote: Remote):
     broken = Broken("b", at=Phase.UNITS)
     outcome = remote.apply(plan(File(f"{box.target}/x", "1"), broken), "ada@desk", Told().append)
-    assert outcome.restored
+    assert outcome.broken[0].restored
     assert not (box.target / "x").exists()
 
 
 def test_files_of_an_earlier_run_that_were_put_back_are_not_this_runs(box: Sandbox, remote: Remote):
     (box.box / "lib" / "undo").write_text(":\n")
     outcome = remote.apply(plan(Broken("b")), "ada@desk", Told().append)
-    assert (outcome.outcome, outcome.restored) == ("failed", False)
+    assert (outcome.outcome, outcome.broken[0].restored) == ("failed", False)
 
 
 def test_uploads_arrive_and_their_progress_is_told(box: Sandbox, remote: Remote):
@@ -158,7 +164,7 @@ def test_a_run_that_is_under_way_is_seen_with_who_started_it_and_can_be_followed
     assert (look.running, look.holder) == ("/var/lib/barehost/runs/7", "bob@desk provision")
     told = Told()
     outcome = remote.attach("/var/lib/barehost/runs/7", told.append)
-    assert (outcome.outcome, outcome.exit_code, outcome.output) == ("failed", 5, ("no",))
+    assert (outcome.outcome, outcome.broken[0].exit_code, outcome.output) == ("failed", 5, ("no",))
     assert told.of(StepOutput) == [StepOutput("web1", "hello"), StepOutput("web1", "no")]
 
 

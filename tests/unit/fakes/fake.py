@@ -10,7 +10,7 @@ from deploy.engine.apply import Numbered
 from deploy.engine.events import Emit, StepFinished, StepOutput, StepStarted
 from deploy.engine.look import Look, Room
 from deploy.engine.plan import Plan
-from deploy.engine.reach import Outcome
+from deploy.engine.reach import Broken, Outcome
 from deploy.errors import HostError
 from deploy.facts import Facts
 from deploy.resource import Change, Deferred, Phase, Resource, State, Step
@@ -141,31 +141,39 @@ class FakeHost:
         self.abouts.append(about)
         self.unfinished = None
         before = dict(self.states)
+        broken: dict[str, Broken] = {}
         for number, change in enumerate(changes, 1):
-            id = change.resource.id
+            id, scope = change.resource.id, change.resource.scope
+            if scope in broken:
+                continue
             step = Numbered(f"make {id}", Script("false"), 60, id)
             emit(StepStarted(plan.host, step.label, number, len(changes)))
             if id == self.lost_at:
                 self.unfinished = "2026-11-23 09:00:00" if change.resource.when >= Phase.FILES else None
-                return Outcome("lost", output=("Killed",))
+                return Outcome("lost", (*broken.values(),), ("Killed",))
             if id == self.breaks_at:
                 emit(StepOutput(plan.host, "no space left"))
                 emit(StepFinished(plan.host, step.label, 7, 0.1))
-                return self._failed(step, change, changes, before)
+                failed = self._failed(step, change, changes, before)
+                if not scope:
+                    return Outcome("failed", (*broken.values(), failed))
+                broken[scope] = failed
+                continue
             emit(StepFinished(plan.host, step.label, 0, 0.1))
             self._set(change)
-        return Outcome("done")
+        return Outcome("partly" if broken else "done", (*broken.values(),))
 
     def _failed(
         self, step: Numbered, change: Change, changes: Sequence[Change], before: Mapping[str, State]
-    ) -> Outcome:
+    ) -> Broken:
         """Files go back when they, or the units proven with them, fail; everything else stays."""
+        scope = change.resource.scope
         restored = change.resource.when in (Phase.FILES, Phase.UNITS)
         if restored:
             for one in changes:
-                if one.resource.when is Phase.FILES:
+                if one.resource.when is Phase.FILES and scope in ("", one.resource.scope):
                     self._put(one.resource.id, before.get(one.resource.id))
-        return Outcome("failed", step, 7, ("no space left",), restored)
+        return Broken(scope, step, 7, ("no space left",), restored)
 
     def _set(self, change: Change) -> None:
         id = change.resource.id

@@ -124,7 +124,7 @@ class Sandbox:
     def left(self) -> list[str]:
         """What an apply keeps beside its targets and in its state while it is open: nothing once it is done."""
         beside = [str(path) for path in self.target.rglob(".barehost*")]
-        return beside + [name for name in ("undo", "sweep") if (self.box / "lib" / name).exists()]
+        return beside + [name for name in ("undo", "sweep", "kept") if (self.box / "lib" / name).exists()]
 
 
 class SandboxSession:

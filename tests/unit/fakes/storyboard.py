@@ -163,7 +163,7 @@ def run(host: str, pace: float, *, fails: bool) -> Iterator[Event | float]:
     yield 0.3 * pace
     if fails:
         yield StepFinished(host, "check nginx", 1, 0.3)
-        ended = Report(host, "failed", ("package:nginx",), seconds=6.2, round_trips=4, failure=FAILURE)
+        ended = Report(host, "failed", ("package:nginx",), seconds=6.2, round_trips=4, failures=(FAILURE,))
     else:
         yield StepFinished(host, "check nginx", 0, 0.3)
         yield Looking(host, 2)

@@ -193,7 +193,7 @@ def test_a_failure_is_one_block() -> None:
 
 
 def test_a_failure_is_shown_once_also_when_its_host_never_finished() -> None:
-    failed = Report("web1", "failed", failure=Failure("no route to web1", 4))
+    failed = Report("web1", "failed", failures=(Failure("no route to web1", 4),))
     stream = io.StringIO()
     with report.reporter(json=False, verbose=0, diff=False, stream=stream, hosts=["web1"]) as show:
         show.close([failed])
@@ -762,7 +762,7 @@ def test_a_plan_stands_above_what_its_host_says_next(terminal: Terminal) -> None
         terminal,
         planned("a", change("package:x", None, {})),
         Note("a", "careful"),
-        Finished("a", Report("a", "failed", failure=Failure("it broke", 7))),
+        Finished("a", Report("a", "failed", failures=(Failure("it broke", 7),))),
         hosts=["a", "b"],
     )
     assert plain(text) == (
@@ -784,7 +784,7 @@ def test_what_differs_gets_lines_of_its_own_where_the_screen_is_narrow(
 def test_more_hosts_than_lines_are_counted(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINES", "8")
     hosts = [f"web{n:02}" for n in range(20)]
-    done = Finished("web07", Report("web07", "failed", failure=Failure("x", 7)))
+    done = Finished("web07", Report("web07", "failed", failures=(Failure("x", 7),)))
     text = plain(played(terminal, Connecting("web19"), done, "✗ web07", hosts=hosts))
     assert "web19    0 s  connecting" in text
     assert "✗ web07  failed" in text

@@ -324,7 +324,7 @@ def test_how_a_task_ends_is_the_exit_code(ending: Any, code: int, capsys: pytest
 
 
 CHANGES = Plan("a", (Change(File("/x"), None, {}),))
-FAILED = Report("b", "failed", failure=Failure("b: no", ApplyError.exit_code))
+FAILED = Report("b", "failed", failures=(Failure("b: no", ApplyError.exit_code),))
 
 
 @pytest.mark.parametrize(
