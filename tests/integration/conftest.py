@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from booting import Boot, Clone, Freeze, Prepare
-from sites import Project, new_project
+from sites import Project, end_started, new_project
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -123,6 +123,13 @@ def frozen(state: Path) -> Freeze:
                 staging.down(host.name)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def no_command_outlives_its_test() -> Iterator[None]:
+    """A test that fails in the middle leaves no command that would hold a host against the next one."""
+    yield
+    end_started()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -65,6 +66,10 @@ class Run:
     def said(self) -> str:
         """Everything that was printed."""
         return self.out + self.err
+
+
+STARTED: list[subprocess.Popen[str]] = []
+"""Commands that tests have started; what still runs when its test is over is ended then."""
 
 
 OF_HOSTS = ("provision", "plan", "release", "rollback", "restart", "releases", "history", "status", "verify")
@@ -141,7 +146,7 @@ class Project:
         """A command that runs while the test goes on."""
         if words[0] in OF_HOSTS and "--host" not in words and self.hosts:
             words = (*words, "--host", ",".join(self.hosts))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(INVOKE), *words],
             cwd=self.folder,
             env=self.environ(),
@@ -153,6 +158,8 @@ class Project:
                 **options,
             },
         )
+        STARTED.append(process)
+        return process
 
     def run(self, *words: str, timeout: float = 240) -> Run:
         """A command from its start to its end."""
@@ -222,13 +229,46 @@ def ask(
         connection.close()
 
 
-def until(true: Callable[[], Any], seconds: float = 20, what: str = "it did not come about") -> Any:
-    """Wait until something has come about, and give back what it was."""
+def until(true: Callable[[], Any], seconds: float = 60, what: str = "it did not come about") -> Any:
+    """Wait until something has come about, and give back what it was.
+
+    seconds: as much as a busy machine may need; only a test that fails takes them.
+    """
     end = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < end, what
         time.sleep(0.02)
     return found
+
+
+def answers(host: StagingHost, status: int = 200, **where: Any) -> bool:
+    """Whether the site answers with this status; nobody listening is no answer. where: as :func:`ask` has it."""
+    try:
+        return ask(host, **where).status == status
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def line_with(process: subprocess.Popen[str], text: str) -> str:
+    """The next line of a running command's output that holds ``text``, as soon as it is printed."""
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        if text in line:
+            return line
+        seen.append(line)
+    raise AssertionError(f"the command ended and had not printed {text!r}: {''.join(seen)}")
+
+
+def end_started() -> None:
+    """End and bury what :meth:`Project.start` has started; its pipes are closed."""
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        with contextlib.suppress(ValueError):  # a test may have closed its pipes itself
+            process.communicate()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from booting import Clone
-from sites import CHECKOUT, HELLO, Project, ask, leftovers, sh, until, visitors
+from sites import CHECKOUT, HELLO, Project, answers, ask, leftovers, line_with, sh, until, visitors
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -58,7 +58,9 @@ def test_an_invalid_candidate_never_takes_the_place_of_what_serves_and_every_run
 def test_a_port_that_another_program_holds_is_told_and_the_files_are_taken_back(
     host: StagingHost, shop: Project
 ) -> None:
+    sh(host, "mkdir -p /var/empty")
     sh(host, "systemd-run -q --unit=squatter python3 -m http.server 8080 --directory /var/empty")
+    until(lambda: answers(host, port=8080), what="nothing holds the port")
     before = sh(host, ETC)
     shop.serve(host, {"hello": {**HELLO, "listen": [80, 8080]}})
     failed = shop.fails(code=7)
@@ -101,7 +103,7 @@ def test_a_step_that_fails_after_a_file_changed_loses_no_reload(host: StagingHos
 
 def test_a_site_that_is_broken_never_gets_traffic(host: StagingHost, shop: Project) -> None:
     served = ask(host).text
-    shop.serve(host, {"hello": {**HELLO, "health": {"path": "/nowhere", "timeout": 2}, "env": {"X": "1"}}})
+    shop.serve(host, {"hello": {**HELLO, "health": {"path": "/nowhere", "timeout": 8}, "env": {"X": "1"}}})
     with visitors(host) as wrong:
         failed = shop.fails(code=7)
     assert wrong == []
@@ -169,12 +171,18 @@ def test_a_lock_of_apt_is_waited_for_and_its_holder_named(host: StagingHost, sho
     shop.serve(host, {"hello": {**HELLO, "packages": ["tree"]}})
     sh(
         host,
-        "systemd-run -q python3 -c 'import fcntl, time; "
-        'f = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(5)\'',
+        "systemd-run -q python3 -c 'import fcntl, os, time; "
+        'f = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(f, fcntl.LOCK_EX); open("/root/held", "w")\n'
+        'while not os.path.exists("/root/go"): time.sleep(0.05)\'',
     )
-    done = shop.provision("-v")
-    assert "waiting for /usr/bin/python3 -c import fcntl" in done.out
-    assert "which holds /var/lib/dpkg/lock-frontend" in done.out
+    until((host.root / "root/held").exists)
+    process = shop.start("provision", "-v", stderr=subprocess.STDOUT)
+    waiting = line_with(process, "waiting for")
+    assert "/usr/bin/python3 -c import fcntl" in waiting
+    assert "which holds /var/lib/dpkg/lock-frontend" in waiting
+    let_go(host)
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out
     assert "tree" in sh(host, "command -v tree")
 
 
@@ -233,7 +241,7 @@ def follows(host: StagingHost, shop: Project) -> None:
     assert told(process, "note")["text"].startswith("following the run that is under way: root@")
     let_go(host)
     ended = told(process, "finished")
-    assert process.wait(60) == 0
+    assert process.wait(240) == 0
     process.communicate()
     assert (ended["outcome"], ended["changed"]) == ("unchanged", [])
     assert sh(host, "cat /etc/motd") == "number 1\n"
@@ -276,7 +284,7 @@ def test_of_two_runs_at_once_the_second_follows_the_first(host: StagingHost, sho
     slow(shop, host, 1)
     first = started(shop, "step_started")
     follows(host, shop)
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=240)
     assert first.returncode == 0, out + err
 
 
@@ -292,7 +300,7 @@ def cut(host: StagingHost, shop: Project) -> None:
     process = started(shop, "step_started")
     sh(host, CUT)
     failure = told(process, "finished")["failure"]
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode == 4
     assert failure["message"].startswith(f"{host.name}: the connection")
     assert "goes on" in failure["message"]
@@ -333,7 +341,7 @@ def between_switch_and_commit(host: StagingHost, shop: Project) -> Iterator[None
         assert "undo" in sh(host, "ls /var/lib/barehost")
         yield
     finally:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
     ended = json.loads(out.splitlines()[-1])["hosts"][0]
     assert ended["outcome"] == "failed", out + err
 
@@ -369,7 +377,7 @@ def test_a_host_that_dies_before_its_files_were_proven_serves_again_and_is_mende
     with between_switch_and_commit(host, shop):
         staging.kill(host.name)
     host = staging.start(host.name)
-    until(lambda: ask(host).status == 200)
+    until(lambda: answers(host))
     planned = next_run(host, shop)
     assert planned["unfinished"] is not None
 
@@ -385,9 +393,9 @@ def test_a_host_that_dies_in_the_middle_of_a_switch_serves_again(
     while not told(process, "step_started")["label"].startswith(step):
         pass
     staging.kill(host.name)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     host = staging.start(host.name)
-    until(lambda: ask(host).status == 200, what="the site is not served after the crash")
+    until(lambda: answers(host), what="the site is not served after the crash")
     shop.provision()
     assert json.loads(ask(host, "/env").text)["LOG_LEVEL"] == "debug"
     until(lambda: len(sh(host, "systemctl list-units --plain --no-legend 'hello@*'").splitlines()) == 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-import time
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from booting import Boot
 from releasing import HEALTH, broken, edit, hello, listed, mend, original, quick, serving, ship, tidy
-from sites import Project, Run, ask, new_project, sh, until
+from sites import Project, Run, answers, line_with, new_project, sh, until
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -20,6 +20,8 @@ from deploy.staging import Image, StagingHost
 BAD_THERE = "if __import__('pathlib').Path('/srv/hello/shared/bad').exists(): raise RuntimeError('not here')"
 """A version that does not start on hosts that are marked."""
 COUNTED = "echo one more >> /srv/hello/shared/migrations"
+WAITS = "until test -e /srv/hello/shared/go; do sleep 0.05; done"
+"""A build that takes until :func:`let_go`."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,18 @@ def inventory(project: Project, hosts: list[StagingHost], **changes: Any) -> Non
 def marked(hosts: list[StagingHost], bad: StagingHost | None) -> None:
     for one in hosts:
         sh(one, f"{'touch' if one is bad else 'rm -f'} /srv/hello/shared/bad")
+
+
+def let_go(hosts: list[StagingHost]) -> None:
+    """End the builds that wait, and those to come."""
+    for one in hosts:
+        sh(one, "touch /srv/hello/shared/go")
+
+
+def hold(hosts: list[StagingHost]) -> None:
+    """Let builds wait again."""
+    for one in hosts:
+        sh(one, "rm -f /srv/hello/shared/go")
 
 
 def ends(done: Run) -> dict[str, str]:
@@ -90,7 +104,7 @@ def test_where_one_host_fails_all_go_back(fleet: tuple[Project, list[StagingHost
     states = listed(project, "--host", hosts[1].name)
     assert next(iter(states.values())) == "failed"
     for one in hosts:
-        tidy_but_for_staged(one)
+        tidy(one)
 
 
 def test_with_batches_hosts_after_the_failed_one_are_never_switched(
@@ -147,7 +161,7 @@ def test_max_fail_leaves_out_a_host_that_is_dead_and_a_rerun_brings_it_to_what_t
     assert ends(nothing) == {dead.name: "failed", others[0].name: "skipped", others[1].name: "skipped"}
     for run in (done, back, forth):
         assert ends(run) == {dead.name: "failed", others[0].name: "changed", others[1].name: "changed"}
-    until(lambda: ask(dead).status == 200)
+    until(lambda: answers(dead))
     assert serving(dead) == before != released
     again = ship(project, "--json")
     assert ends(again) == {dead.name: "changed", others[0].name: "unchanged", others[1].name: "unchanged"}
@@ -208,9 +222,12 @@ def test_of_two_runs_one_wins_and_the_other_says_who_and_gives_all_back(
     fleet: tuple[Project, list[StagingHost]],
 ) -> None:
     project, hosts = fleet
-    inventory(project, hosts, build=["sleep 3"])
+    inventory(project, hosts, build=[WAITS])
+    hold(hosts)
     mend(project)
-    until(lambda: not held(hosts[1]))  # a session that has ended may take a moment to be gone
+    until(
+        lambda: not any(held(one) for one in hosts)
+    )  # a session that has ended may take a moment to be gone
     first = project.start("release", "--host", hosts[1].name)
     try:
         until(lambda: held(hosts[1]))
@@ -220,73 +237,89 @@ def test_of_two_runs_one_wins_and_the_other_says_who_and_gives_all_back(
         )
         assert "release holds the host since 20" in failure["failure"]["message"]
         assert "Nothing was changed on any host." in second.out
-        assert not held(hosts[0])
-        assert not held(hosts[2])
+        until(lambda: not held(hosts[0]) and not held(hosts[2]))
     finally:
-        out, err = first.communicate(timeout=60)
+        let_go(hosts)
+        out, err = first.communicate(timeout=240)
     assert first.returncode == 0, out + err
 
 
 def test_a_run_that_waits_comes_after(fleet: tuple[Project, list[StagingHost]]) -> None:
     project, hosts = fleet
-    inventory(project, hosts, build=["sleep 3"])
+    inventory(project, hosts, build=[WAITS])
+    hold(hosts)
     mend(project)
-    until(lambda: not held(hosts[1]))  # a session that has ended may take a moment to be gone
+    until(
+        lambda: not any(held(one) for one in hosts)
+    )  # a session that has ended may take a moment to be gone
     first = project.start("release", "--host", hosts[1].name)
     until(lambda: held(hosts[1]))
-    second = ship(project, "--wait", "60")
-    out, err = first.communicate(timeout=60)
-    assert first.returncode == 0, out + err
-    assert "waiting for" in second.out
+    second = project.start("release", "--wait", "240", stderr=subprocess.STDOUT)
+    assert "waiting for" in line_with(second, "waiting for")
+    let_go(hosts)
+    for one in (first, second):
+        out, err = one.communicate(timeout=240)
+        assert one.returncode == 0, f"{out}{err}"
     inventory(project, hosts)
     assert len({serving(one) for one in hosts}) == 1
 
 
 def test_a_killed_run_holds_no_host(fleet: tuple[Project, list[StagingHost]]) -> None:
     project, hosts = fleet
-    inventory(project, hosts, build=["sleep 2"])
+    inventory(project, hosts, build=[WAITS])
+    hold(hosts)
     mend(project)
     process = project.start("release")
     until(lambda: all(held(one) for one in hosts))
     process.kill()
     process.communicate()
-    until(lambda: not any(held(one) for one in hosts), 10, "the lock outlives its owner")
+    until(lambda: not any(held(one) for one in hosts), what="the lock outlives its owner")
+    let_go(hosts)
     inventory(project, hosts)
     mend(project)
     ship(project)
     for one in hosts:
-        tidy_but_for_staged(one)
+        tidy(one)
 
 
 def test_a_run_that_fell_silent_loses_the_host_and_one_that_is_alive_does_not(
     fleet: tuple[Project, list[StagingHost]],
 ) -> None:
     project, hosts = fleet
-    inventory(project, hosts, build=["sleep 2"])
+    inventory(project, hosts, build=[WAITS])
+    hold(hosts)
     mend(project)
     process = project.start("release")
-    until(lambda: all(held(one) for one in hosts))
+    until(lambda: all("barehost-" in sh(one, APPLIES) for one in hosts), what="they do not build")
     process.send_signal(signal.SIGSTOP)  # a laptop that sleeps: nothing is closed, nothing is said
-    until(lambda: not sh(hosts[0], "systemctl list-units --plain --no-legend 'barehost-*'"), 30)
+    let_go(hosts)
+    until(lambda: not any(sh(one, APPLIES) for one in hosts), what="what was begun does not end by itself")
     inventory(project, hosts)
     mend(project)
     assert "holds the host since" in broken(project, code=5).out
     for one in hosts:
+        until(lambda one=one: sh(one, SESSIONS) == "1 idle\n", what="a session still works")  # type: ignore[misc]
         sh(one, "find /run/barehost/sessions /var/lib/barehost/sessions -exec touch -d '4 minutes ago' {} +")
     ship(project)
     newest = {serving(one) for one in hosts}
     assert "taken over" in sh(hosts[0], "cat /var/log/barehost.log")
     process.send_signal(signal.SIGCONT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode not in (0, None), out + err
     assert {serving(one) for one in hosts} == newest
 
 
+APPLIES = "systemctl list-units --plain --no-legend 'barehost-*'"
+SESSIONS = """n=0
+for one in /run/barehost/sessions/*; do
+  read -r loop < "$one/loop" || continue
+  n=$((n + 1)); children=$(cat "/proc/$loop/task/$loop/children") || exit
+  [ -z "$children" ] || echo "$loop works: $children"
+done 2>/dev/null
+echo "$n idle"
+"""
+"""How many sessions the host has, and which of them has not yet answered what it was last asked."""
+
+
 def held(host: StagingHost) -> bool:
     return "held" in sh(host, "flock -n /run/barehost/run true || echo held", ok=False)
-
-
-def tidy_but_for_staged(host: StagingHost) -> None:
-    """:func:`tidy` waits for nothing but what a run leaves by design: a release that is staged and never served."""
-    time.sleep(0.2)
-    tidy(host)

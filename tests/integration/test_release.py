@@ -76,7 +76,9 @@ def test_a_changed_environment_secret_or_number_of_workers_takes_the_same_switch
             project.settled()
     assert seen(counts) == {release}
     assert '"LOG_LEVEL":"debug"' in ask(host, "/env").text
-    assert sh(host, "pgrep -cu hello").strip() == "4"
+    until(
+        lambda: sh(host, "pgrep -cu hello").strip() == "4", what="a master and three workers, and nobody else"
+    )
     tidy(host)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from booting import Boot, Clone
 from releasing import HEALTH, broken, edit, hello, listed, mend, quick, serving, ship, tidy
-from sites import CHECKOUT, Project, ask, new_project, sh, until
+from sites import CHECKOUT, Project, answers, new_project, sh, until
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -38,10 +38,16 @@ BAD = {
         "raise RuntimeError('broken at import')",
         "start",
     ),
-    "hangs at boot": Bad(("not healthy within 3 s",), "import time; time.sleep(600)", "start"),
+    "hangs at boot": Bad(
+        ("not healthy within 3 s",),
+        "import time; time.sleep(600)",
+        "start",
+        site={"health": {"path": "/healthz", "timeout": 3}},
+    ),
     "answers 500 on health": Bad(
         ("RuntimeError: health is broken", "/healthz answered 500, expected 200"),
         ASKED % ("", "health is broken"),
+        site={"health": {"path": "/healthz", "timeout": 8}},
     ),
     "fails behind Nginx": Bad(
         ("through Nginx: /healthz answered 500",),
@@ -82,7 +88,7 @@ def site(
 def test_the_old_release_serves_on_when_the_new_one(name: str, site: tuple[StagingHost, Project]) -> None:
     host, project = site
     bad = BAD[name]
-    project.serve(host, hello(health=HEALTH, keep=2, **bad.site))
+    project.serve(host, hello(**{"health": HEALTH, "keep": 2, **bad.site}))
     needed = project.folder / "site/requirements.txt"
     requirements = needed.read_text()
     try:
@@ -153,7 +159,7 @@ def test_a_unit_whose_switch_failed_leaves_the_release_before_its_own_also_after
         assert f"the {'first' if mistake == 'second' else 'second'} mistake" not in done.said, done.said
     assert sh(host, "readlink /srv/hello/current; systemctl cat 'hello@*'") == before
     host = staging.reboot(host.name)
-    until(lambda: ask(host).status == 200, what="the release before does not serve after a boot")
+    until(lambda: answers(host), what="the release before does not serve after a boot")
     (project.folder / "templates/app@.service.j2").unlink()
     project.settled()
     ship(project, task="restart")

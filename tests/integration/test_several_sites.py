@@ -28,7 +28,7 @@ def small(name: str, **changes: Any) -> dict[str, Any]:
         "wsgi": "page:app",
         "requirements": None,
         "server_names": [f"{name}.example.com"],
-        "health": {"path": "/", "timeout": 5},
+        "health": {"path": "/", "timeout": 20},
         "workers": 1,
     }
     return {name: site | changes}

@@ -18,6 +18,7 @@ from shutil import which
 import pytest
 import yaml
 from booting import Boot, Clone, Freeze
+from sites import until
 
 from deploy import staging
 from deploy.errors import StagingError
@@ -100,7 +101,7 @@ def test_a_run_killed_in_the_middle_of_up_is_cleaned_by_the_next(
 ) -> None:
     with _upping("halfmade", state):
         record = staging.space().folder / "hosts/halfmade/host.json"
-        assert wait(record.exists, 20, pause=0.005)
+        assert wait(record.exists, 60, pause=0.005)
         time.sleep(moment)
     assert "folders" in traces()
     assert "halfmade" not in [host.name for host in staging.hosts()]
@@ -120,10 +121,10 @@ def test_what_a_killed_run_had_started_is_cleaned_though_it_acts_later(
     slow.write_text(f'#!/bin/sh\ncase "$*" in {doing}) {late} ;; esac\nexec {which(tool)} "$@"\n')
     slow.chmod(0o755)
     with _upping("halfmade", state, tools=slow.parent):
-        assert wait(begun.exists, 20, pause=0.005)
+        assert wait(begun.exists, 60, pause=0.005)
     staging.down("halfmade")
     acting = Path(f"/proc/{begun.read_text().strip()}")
-    assert wait(lambda: not acting.exists(), 5)
+    assert wait(lambda: not acting.exists(), 60)
     assert not _traces_of("halfmade")
 
 
@@ -185,20 +186,13 @@ def test_a_host_that_reboots_itself_comes_back(bare: Boot) -> None:
     host = bare()
     before = ssh(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1").stdout
     ssh(host, "systemctl reboot")
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        after = ssh(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1").stdout
-        if after and after != before:
-            break
-        time.sleep(0.2)
-    assert after and after != before
+    until(
+        lambda: (
+            ssh(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1").stdout not in ("", before)
+        )
+    )
     ssh(host, "systemctl poweroff")
-    deadline = time.monotonic() + 20
-    while (names := [one.name for one in staging.running()]) and time.monotonic() < deadline:
-        if host.name not in names:
-            break
-        time.sleep(0.1)
-    assert host.name not in names
+    until(lambda: host.name not in [one.name for one in staging.running()])
 
 
 def test_hosts_side_by_side_reach_each_other_and_stop_their_services_alone(bare: Boot) -> None:
@@ -209,7 +203,7 @@ def test_hosts_side_by_side_reach_each_other_and_stop_their_services_alone(bare:
     assert ssh(first, f"exec 3<>/dev/tcp/{second.address}/22 && head -c 4 <&3").stdout == "SSH-"
     started = time.monotonic()
     assert staging.inside(first.name, "systemctl", "restart", "ssh", "systemd-journald").returncode == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 45, "a stop waited for its deadline of 90 s"
     assert ssh(second, "true").returncode == 0
 
 

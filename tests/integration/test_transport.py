@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Boot
+from booting import Boot
+from sites import until
 
 from deploy import staging, transport
 from deploy.errors import HostError
@@ -80,14 +81,6 @@ def refusal(target: Host, password: Callable[[str], Secret] | None = None) -> st
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until something has come about."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
 
 
 # A session
@@ -172,16 +165,12 @@ def test_an_archive_is_unpacked_as_it_comes_and_scripts_go_on_after_it(
 
 
 def test_an_archive_that_is_none_ends_the_session_before_anything_runs(plain: StagingHost) -> None:
-    refused = pytest.raises(
-        HostError, match=r"tree could not be stored in /var.* \(tar: This does not look like"
-    )
+    refused = pytest.raises(HostError, match=r"tree could not be stored in /var.*This does not look like")
     with transport.connect(host(plain)) as session, refused:
         session.put("tree", [b"x" * 65536] * 200, unpack="tar")
         session.run(sh("touch /root/ran"), timeout=60)
-    with transport.connect(host(plain)) as session:
-        assert (
-            session.run(sh("[ ! -e /root/ran ] && ls /var/lib/barehost/sessions"), timeout=60).stdout == b""
-        )
+    until(lambda: not list((plain.root / "var/lib/barehost/sessions").iterdir()))
+    assert not (plain.root / "root/ran").exists()
 
 
 def test_an_upload_of_the_same_name_replaces_the_first(plain: StagingHost) -> None:
@@ -199,10 +188,10 @@ def test_an_upload_cannot_leave_its_folder(plain: StagingHost, name: str) -> Non
 
 def test_lines_come_while_the_script_still_runs(plain: StagingHost) -> None:
     with transport.connect(host(plain)) as session:
-        lines = session.stream(sh("echo one; sleep 1; printf two; exit 4"), timeout=20)
-        began = time.monotonic()
+        waits = "rm -f /run/go; echo one; until test -e /run/go; do sleep 0.05; done; printf two; exit 4"
+        lines = session.stream(sh(waits), timeout=60)
         assert next(lines) == b"one\n"
-        assert time.monotonic() - began < 0.8
+        assert staging.inside(plain.name, "touch", "/run/go").returncode == 0
         assert next(lines) == b"two"
         with pytest.raises(StopIteration) as end:
             next(lines)
@@ -224,7 +213,7 @@ def test_a_script_that_runs_too_long_is_ended_on_the_host(plain: StagingHost) ->
         assert staging.inside(plain.name, "sh", "-c", sleeping).stdout == "0\n"
         with pytest.raises(HostError, match="did not finish within 1 s"):
             session.run(sh("sleep 4711"), timeout=1)
-    assert staging.inside(plain.name, "sh", "-c", sleeping).stdout == "0\n"
+    until(lambda: staging.inside(plain.name, "sh", "-c", sleeping).stdout == "0\n")
 
 
 def test_a_full_disk_still_answers_and_refuses_uploads_by_name(bare: Boot) -> None:
@@ -364,12 +353,18 @@ def test_the_password_is_seen_in_no_process_and_no_log(fussy: StagingHost) -> No
 
 
 def test_a_wrong_sudo_password_is_tried_once(fussy: StagingHost) -> None:
-    began = time.monotonic()
+    tried = "journalctl -q -o cat -t sudo | grep -c 'auth could not identify\\|authentication failure'"
+
+    def count() -> int:
+        return int(staging.inside(fussy.name, "sh", "-c", tried).stdout)
+
+    before = count()
     said = refusal(host(fussy, sudo_password=Secret("wrong")))
     assert said == (
         f"{fussy.name}: sudo did not accept the password of admin; correct ansible_become_password"
     )
-    assert time.monotonic() - began < 8
+    until(lambda: count() > before)
+    assert count() == before + 1
 
 
 def test_sudo_that_asks_with_nobody_to_answer(fussy: StagingHost) -> None:
@@ -558,7 +553,7 @@ def test_a_host_that_answers_nothing_is_given_up_in_time() -> None:
             Host(name="web", address="127.0.0.1", port=port, user="root", jump=(), connect_timeout=1)
         )
     assert "did not answer within 1 s" in said
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", bytes(64 << 20)])
@@ -728,11 +723,16 @@ def test_a_jump_host_that_fails_is_named(behind: tuple[StagingHost, StagingHost]
 def test_a_connection_cut_in_the_middle_says_what_stands(bare: Boot) -> None:
     cut = bare("bookworm")
     with transport.connect(host(cut)) as session:
-        timer = threading.Timer(1, staging.kill, (cut.name,))
-        timer.start()
+
+        def kill() -> None:
+            until((cut.root / "run-begun").exists)
+            staging.kill(cut.name)
+
+        thread = threading.Thread(target=kill)
+        thread.start()
         with pytest.raises(HostError, match="the connection was lost while a script ran"):
-            session.run(sh("sleep 60"), timeout=50)
-        timer.join()
+            session.run(sh("touch /run-begun; sleep 300"), timeout=240)
+        thread.join()
 
 
 @pytest.mark.parametrize("do", ["upload", "script"])
@@ -746,9 +746,9 @@ def test_a_host_that_falls_silent_is_noticed(bare: Boot, do: str) -> None:
             if do == "upload":
                 session.put("large", [b"x" * 65536] * 4096)
             session.run(sh("sleep 600"), timeout=600)
-        assert 10 < time.monotonic() - began < 30
+        assert 10 < time.monotonic() - began < 60
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "leaving it waited for the host once more"
 
 
 def test_a_script_that_is_quiet_for_longer_than_a_dead_host_may_be_goes_on(plain: StagingHost) -> None:
@@ -772,5 +772,4 @@ def test_nothing_of_a_session_stays_when_its_connection_is_cut(plain: StagingHos
     folder = session.run(sh('echo "$SESSION"'), timeout=20).stdout.decode().strip()
     assert (plain.root / folder.lstrip("/") / "a").exists()
     session.close()
-    until(lambda: not (plain.root / folder.lstrip("/")).exists())
-    assert list((plain.root / "var/lib/barehost/sessions").iterdir()) == []
+    until(lambda: not list((plain.root / "var/lib/barehost/sessions").iterdir()))
