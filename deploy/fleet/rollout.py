@@ -32,6 +32,9 @@ from deploy.site.release import Release
 PULSE = 15.0
 """Seconds between signs of life to a host that waits for others; one that is silent for 60 may lose its lock."""
 
+LOST = 90
+"""Seconds that the lock of a session may outlive its connection: a host gives a silent one up after 60."""
+
 
 @dataclass(frozen=True)
 class Course:
@@ -335,9 +338,8 @@ class _Rollout:
         failure = member.failure
         if failure is None:
             self.emit(Note(member.host.name, "another host failed: going back to what served before"))
-        elif failure.exit_code_of_run == HostError.exit_code:
-            reach(member).close()
-            member.reach = self.connect(member.host)
+        elif failure.exit_code_of_run == HostError.exit_code and not self._is_ours(member):
+            return
         releases: Mapping[str, Release] = {**member.host.releases, **back}
         changed = member.changed
         member.host = replace(member.host, releases=releases)
@@ -345,6 +347,27 @@ class _Rollout:
         member.changed = changed
         member.reverted = member.failure is None
         member.failure = failure or member.failure
+
+    def _is_ours(self, member: _Member) -> bool:
+        """Connect and lock anew a host whose connection was lost: False where another run has taken it meanwhile.
+
+        A run that slept for a while has lost its locks, and what serves by then is somebody else's to take back.
+        """
+        reach(member).close()
+        member.reach = self.connect(member.host)
+        end = monotonic() + LOST
+        while holder := reach(member).lock(self.course.about):  # it may be our own lost session, for a while
+            if monotonic() >= end:
+                self.emit(Note(member.host.name, f"not taken back: {holder}"))
+                return False
+            sleep(1)
+        for app in reach(member).look([]).facts.apps:
+            known = (member.before.app(app.name).release, member.host.releases.get(app.name))
+            if known[1] is not None and app.release not in (known[0], known[1].id):
+                text = f"not taken back: another run has switched {app.name} to {app.release} since"
+                self.emit(Note(member.host.name, text))
+                return False
+        return True
 
 
 def reach(member: _Member) -> Reach:

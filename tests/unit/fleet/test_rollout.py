@@ -354,3 +354,48 @@ def test_every_lock_is_free_when_it_is_over(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, web1=fake(), web2=fake(breaks_at="thing:switch"))
     fleet.roll()
     assert all(isinstance(one, FakeHost) and not one.locked for one in fleet.fakes.values())
+
+
+class Awoken(FakeHost):
+    """A host whose connection was lost before its switch; by the next one another run has brought its release."""
+
+    def close(self) -> None:
+        super().close()
+        self.dies_at = None
+        self.facts = structs.replace(
+            SERVING, apps=(AppFacts("hello", activation=3, release="theirs", venv="v3"),)
+        )
+        self.states["thing:switch"] = {"value": "theirs"}
+
+
+def test_a_run_that_lost_its_hosts_to_another_takes_nothing_back(tmp_path: Path) -> None:
+    states = {"thing:code": {"value": "old"}, "thing:switch": {"value": "old"}}
+    lost = Awoken(states=states, facts=SERVING, brings={"thing:switch": switched}, dies_at="apply switch")
+    fleet = Fleet(tmp_path, web1=lost, web2=fake(breaks_at="thing:switch"))
+    assert outcomes(fleet.roll()) == ["failed", "failed"]
+    assert fleet.value("web1") == "theirs"
+    (note,) = [
+        event.text for event in fleet.events if isinstance(event, Note) and "not taken back" in event.text
+    ]
+    assert "theirs" in note
+
+
+def test_a_host_that_another_run_holds_is_not_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.fleet.rollout.LOST", 0)
+    monkeypatch.setattr("deploy.fleet.rollout.sleep", lambda seconds: None)
+
+    class Taken(FakeHost):
+        def close(self) -> None:
+            super().close()
+            self.dies_at, self.held_by = None, "bob@desk release holds the host since 2026"
+
+    states = {"thing:code": {"value": "old"}, "thing:switch": {"value": "old"}}
+    lost = Taken(states=states, facts=SERVING, brings={"thing:switch": switched}, dies_at="apply switch")
+    fleet = Fleet(tmp_path, web1=lost, web2=fake())
+    fleet.roll()
+    calls = fleet.asked("web1")
+    assert calls[calls.index("apply switch") :].count("apply switch") == 1
+    notes = [event.text for event in fleet.events if isinstance(event, Note)]
+    assert f"not taken back: {lost.held_by}" in notes
