@@ -7,8 +7,11 @@ from collections.abc import Callable
 import pytest
 from attacks import site, wheel
 from booting import Clone
-from sites import HELLO, Project, ask, sh
+from sites import HELLO, Project, ask, sh, until
 
+from deploy.resource import Change
+from deploy.resources.path import Directory
+from deploy.shell import Command, quote
 from deploy.staging import Image, StagingHost
 
 Served = Callable[[str], Image]
@@ -126,6 +129,8 @@ def test_a_site_that_swaps_its_socket_is_not_served_as_another(host: StagingHost
     for _ in range(5):
         assert ask(host, name=name).release == release, "a request for one site reached another"
     assert ask(host).release != release
+    sh(host, "systemctl kill -s KILL 'evil@*'")
+    until(lambda: ask(host, name=name).release == release, what="a restarted instance got no name of its own")
 
     site(project, "evil", SWAP + "swap()\n")
     done = project.run("release", "--site", "evil")
@@ -201,3 +206,89 @@ def test_a_package_reads_nothing_that_another_sites_package_left(host: StagingHo
     assert all(path.startswith("/var/cache/barehost/pip/") for path in left), left
     assert len({path.split("/")[5] for path in left}) == 1, "one site's build wrote to another's cache"
     assert sh(host, "pgrep -f 'sleep 8640[7]'; find /srv/good -name 'left-by-*'; true") == ""
+
+
+TRIES = """
+def tries():
+    import glob, signal, socket
+    def write(path):
+        open(path, 'w').close()
+    def connect(path):
+        socket.socket(socket.AF_UNIX).connect(path)
+    def memory(pid):
+        open(f'/proc/{pid}/mem', 'r+b').read(1)
+    other = max(glob.glob('/run/hello/[0-9]*.sock'))
+    about = open('/srv/evil/shared/pids').read().split()
+    tried = {
+        'its own release': lambda: write('/srv/evil/current/release/evil.py'),
+        'its own packages': lambda: write(glob.glob('/srv/evil/current/venv/lib/*/site-packages')[0] + '/x.pth'),
+        'its own configuration': lambda: write('/srv/evil/current/server/gunicorn.conf.py'),
+        'its own environment file': lambda: open('/srv/evil/current/env').read(),
+        'its unit': lambda: write('/etc/systemd/system/x.service'),
+        'the name that Nginx opens': lambda: os.unlink(other.replace('hello', 'evil')),
+        'the folder of that name': lambda: write('/run/evil/x'),
+        'the pool of assets': lambda: write('/srv/evil/assets/x'),
+        'the HOME of its builds': lambda: os.makedirs('/var/cache/barehost/home/evil/x'),
+        'the cache of its builds': lambda: os.listdir(glob.glob('/var/cache/barehost/pip/*')[0]),
+        'the code of another site': lambda: os.listdir('/srv/hello/releases'),
+        'the data of another site': lambda: os.listdir('/srv/hello/shared'),
+        'the activations of another site': lambda: os.listdir('/srv/hello/activations'),
+        'the socket of another site': lambda: connect(other),
+        'the process of another site': lambda: os.kill(int(about[0]), 0),
+        'a command of its own account': lambda: os.listdir(f'/proc/{about[1]}/root/'),
+        'the memory of that command': lambda: memory(about[1]),
+        'the records of releases': lambda: os.listdir('/var/lib/barehost'),
+        'the locks of runs': lambda: write('/run/barehost/lock'),
+        'the logs of Nginx': lambda: os.listdir('/var/log/nginx'),
+        'another account': lambda: os.setuid(0),
+    }
+    done = []
+    for what, attempt in tried.items():
+        try:
+            attempt()
+        except OSError:
+            continue
+        done.append(what)
+    return ', '.join(done) or 'nothing'
+PAGES['/tries'] = tries
+"""
+
+
+def test_a_running_site_reaches_nothing_but_its_own_data(host: StagingHost, project: Project) -> None:
+    project.serve(host, {"hello": HELLO, "evil": site(project, "evil", TRIES)})
+    project.provision()
+    pids = (
+        "systemd-run -q --unit=barehost-step-x -p User=evil -p PrivateUsers=yes sleep 600; "
+        "show='systemctl show --value -p MainPID'; "
+        'echo "$($show "hello@$(readlink /srv/hello/current | cut -d/ -f2)") $($show barehost-step-x)" '
+        "> /srv/evil/shared/pids"
+    )
+    sh(host, pids)
+    assert ask(host, "/tries", name="evil.example.com").text == "nothing"
+    assert sh(host, "systemctl is-active barehost-step-x") == "active\n"
+    project.provision()  # root does nothing to a path of the site while a command of it may still run
+    project.run("restart", "--site", "evil")
+    assert sh(host, "systemctl is-active barehost-step-x", ok=False).strip() != "active"
+
+
+def test_media_that_are_swapped_for_a_link_lead_root_nowhere(host: StagingHost, project: Project) -> None:
+    swap = (
+        "import ctypes, os\n"
+        "os.chdir('/srv/hello/shared')\n"
+        "os.mkdir('pictures')\nos.symlink('/etc/ssl', 'link')\n"
+        "exchange = ctypes.CDLL(None).renameat2\n"
+        "while True:\n    exchange(-100, b'pictures', -100, b'link', 2)\n"
+    )
+    (step,) = Directory.steps(
+        [
+            Change(one, None, one.expected())
+            for one in (Directory("/srv/hello/shared/pictures", "hello", "hello", 0o750),)
+        ]
+    )
+    assert isinstance(step, Command)
+    before = sh(host, "stat -c '%a %U %G' /etc/ssl")
+    sh(host, f"systemd-run -q --unit=swap -p User=hello /usr/bin/python3 -c {quote(swap)}")
+    until(lambda: sh(host, "readlink /srv/hello/shared/pictures; true"), what="nothing was swapped")
+    sh(host, f"for n in $(seq 60); do sh -c {quote(str(step.script))}; done; true", timeout=240)
+    assert sh(host, "systemctl is-active swap") == "active\n"
+    assert sh(host, "stat -c '%a %U %G' /etc/ssl") == before
