@@ -1,10 +1,10 @@
 """Where the time of a run with nothing to do goes, beside what each part may take: `python bench/budget.py HOST`.
 
-    python bench/budget.py web1              15 runs of each way, a table of medians in milliseconds
+    python bench/budget.py web1              15 runs, a table of medians in milliseconds
     python bench/budget.py web1 --runs 30
 
-Runs `invoke provision --host HOST` in the current project, which must be settled; the long way is the same with
-`.barehost/settled` put aside. The moments are noted inside the command itself, by wrapping the functions named below.
+Runs `invoke provision --host HOST` in the current project, whose host must have nothing to do. The moments are noted
+inside the command itself, by wrapping the functions named below.
 """
 
 from __future__ import annotations
@@ -21,34 +21,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-SHORT = {
-    "Python starts": ("", "", 20),
-    "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
-    "what was read last is compared, SSH imported": ("deploy.transport.link", "open_link", 75),
-    "connected and logged in": ("deploy.transport.link", "open_link.", 30),
-    "the host is ready to answer": ("deploy.transport.channel", "LoopSession.__init__.", 15),
-    "the host has answered": ("deploy.transport.channel", "LoopSession.run.", 60),
-    "said": ("deploy.report", "summary.", 5),
-    "ended": ("", "end", 15),
-}
-"""Each part with the function whose call ends it (with a dot: whose return does), and the milliseconds it may take."""
-
-LONG = {
+PARTS = {
     "Python starts": ("", "", 20),
     "Invoke and the tasks are imported": ("deploy.tasks.common", "_told", 100),
     "the inventory is read and checked": ("deploy.tasks.common", "chosen.", 60),
     "the engine and the roles are imported": ("deploy.fleet.run", "run", 80),
-    "the roles have said what should be": ("deploy.engine.converge", "ahead.", 50),
-    "the host has answered, asked meanwhile": ("deploy.engine.look", "parse", 40),
+    "the roles have said what should be": ("deploy.engine.look", "script.", 50),
+    "the host has answered": ("deploy.engine.look", "parse", 60),
     "compared": ("deploy.fleet.run", "run.", 15),
-    "said, remembered and ended": ("", "end", 40),
+    "shown and ended": ("", "end", 30),
 }
+"""Each part with the function whose call ends it (with a dot: whose return does), and the milliseconds it may take."""
 
 Part = tuple[str, str, int]
 
 
 def main() -> None:
-    """Measure both ways in turn and print the tables."""
+    """Measure and print the table."""
     import argparse  # here, for what is measured starts with this file too
     import subprocess
     from statistics import median
@@ -60,49 +49,34 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     chosen = parser.parse_args()
     command = [str(Path(sys.executable).with_name("invoke")), "provision", "--host", chosen.host]
-    subprocess.run(
-        command, stdout=subprocess.DEVNULL, check=True
-    )  # what is remembered is of this environment
-    found: dict[bool, list[dict[str, float]]] = {True: [], False: []}
-    for _ in range(chosen.runs):
-        for short in (False, True):
-            found[short].append(measured(chosen.host, short))
-    for short, title, parts in ((True, "the short way", SHORT), (False, "the long way", LONG)):
-        print(f"\n| {title} | median ms | at most |\n|---|---|---|")
-        total = 0
-        for name, (*_, limit) in parts.items():
-            print(f"| {name} | {median(run[name] for run in found[short]):.0f} | {limit} |")
-            total += limit
-        print(f"| together | {median(sum(run.values()) for run in found[short]):.0f} | {total} |")
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # its caches are filled
+    runs = [measured(chosen.host) for _ in range(chosen.runs)]
+    print("| part | median ms | at most |\n|---|---|---|")
+    total = 0
+    for name, (*_, limit) in PARTS.items():
+        print(f"| {name} | {median(run[name] for run in runs):.0f} | {limit} |")
+        total += limit
+    print(f"| together | {median(sum(run.values()) for run in runs):.0f} | {total} |")
 
 
-def measured(host: str, short: bool) -> dict[str, float]:
+def measured(host: str) -> dict[str, float]:
     """One run: milliseconds by part."""
     import subprocess
 
-    state = Path(os.environ.get("BAREHOST_STATE") or ".barehost")
-    kept, aside = state / "settled", state / "settled.aside"
-    if not short:
-        kept.rename(aside)
     reading, writing = os.pipe()
-    try:
-        began = time.monotonic()
-        argv = [sys.executable, __file__, "run", "short" if short else "long", str(writing), host]
-        # without a timeout: a wait that has one looks only every now and then, up to 50 ms late
-        subprocess.run(argv, pass_fds=[writing], stdout=subprocess.DEVNULL, check=True)
-        ended = time.monotonic()
-        os.close(writing)
-        with os.fdopen(reading) as told:
-            moments = {
-                name: float(when) for name, when in (line.rsplit(" ", 1) for line in told.read().splitlines())
-            }
-    finally:
-        if aside.exists():
-            subprocess.run(["rm", "-rf", str(kept)], check=True)
-            aside.rename(kept)
-    moments[list(SHORT if short else LONG)[-1]] = ended
+    began = time.monotonic()
+    argv = [sys.executable, __file__, "run", str(writing), host]
+    # without a timeout: a wait that has one looks only every now and then, up to 50 ms late
+    subprocess.run(argv, pass_fds=[writing], stdout=subprocess.DEVNULL, check=True)
+    ended = time.monotonic()
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        moments = {
+            name: float(when) for name, when in (line.rsplit(" ", 1) for line in told.read().splitlines())
+        }
+    moments[list(PARTS)[-1]] = ended
     parts: dict[str, float] = {}
-    for name in SHORT if short else LONG:
+    for name in PARTS:
         parts[name] = 1000 * (moments[name] - began)
         began = moments[name]
     return parts
@@ -153,9 +127,8 @@ class Noting(importlib.abc.MetaPathFinder):
         setattr(owner, name, noting)
 
 
-def run(way: str, writing: int, host: str) -> None:
+def run(writing: int, host: str) -> None:
     """Be `invoke provision --host HOST`, and write down the moments."""
-    parts = SHORT if way == "short" else LONG
     noted: set[str] = set()
 
     def note(part: str) -> None:
@@ -163,8 +136,8 @@ def run(way: str, writing: int, host: str) -> None:
             noted.add(part)
             os.write(writing, f"{part} {time.monotonic()}\n".encode())
 
-    note(next(iter(parts)))
-    sys.meta_path.insert(0, Noting(parts, note))
+    note(next(iter(PARTS)))
+    sys.meta_path.insert(0, Noting(PARTS, note))
     sys.argv = [str(Path(sys.executable).with_name("invoke")), "provision", "--host", host]
     from invoke.main import program
 
@@ -173,6 +146,6 @@ def run(way: str, writing: int, host: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["run"]:
-        run(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        run(int(sys.argv[2]), sys.argv[3])
     else:
         main()

@@ -214,23 +214,12 @@ class Resource(ABC):
         """What the host does once the files at ``paths`` are what they were before this apply; None: nothing."""
         return None
 
-    def looks_like(self, other: Resource) -> bool:
-        """Whether a look at ``other`` that finds it as expected says the same of this one."""
-        return self == other
-
     def content(self) -> Iterable[Text]:
         """What it says in text, for ``--diff``; nothing where there is none, or where it is secret."""
         return ()
 
     def beside(self, change: Change[Self]) -> Script | None:
         """Prints the bytes of memory of what goes on running beside what the change starts; None: nothing does."""
-        return None
-
-    def touches(self, change: Change[Self]) -> frozenset[str] | None:
-        """Families that may look otherwise once ``change`` is made, and are looked at again; None: every one may.
-
-        The status and the facts of the host are looked at again in any case.
-        """
         return None
 
     def failed(self) -> Script | None:

@@ -86,19 +86,10 @@ KEYED = "keyed:"
 
 
 def key() -> str:
-    """Keys the digests of secrets; a random one of this process, unless it goes on with an earlier one's."""
+    """Keys the digests of secrets; a random one of this process."""
     if not _key:
         _key.append(os.urandom(16).hex())
     return _key[0]
-
-
-def go_on_with(earlier: str) -> None:
-    """Use the key of an earlier run, so that what a host says of its secrets can be compared with what it said then.
-
-    Without effect once a key was used.
-    """
-    if not _key:
-        _key.append(earlier)
 
 
 def keyed(data: bytes) -> str:

@@ -15,7 +15,6 @@ from types import ModuleType
 
 from deploy.errors import BarehostError, InputError
 from deploy.facts import Facts
-from deploy.files import reads
 from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.schema.marked import nearest
@@ -29,8 +28,6 @@ def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
 
     only: names of roles that count, where a run is about a part of the host; none: all.
     """
-    for folder in ("roles", "templates"):
-        reads.watch(host.project / folder)  # what appears there wins over ours
     return [_role(host, name) for name in host.roles if not only or name in only]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from types import GeneratorType
@@ -22,9 +21,6 @@ from deploy.inventory.hosts import Host
 from deploy.resource import Change, Deferred, Phase, Resource, Upload
 from deploy.roles import Role
 
-Said = tuple[Facts, Sequence[Resource]]
-"""What the roles say, and of a host with which facts."""
-
 SPARE = 32 << 20
 """Bytes of disk that stay free whatever is sent: logs, sockets and the undo need some."""
 
@@ -37,8 +33,7 @@ class Wishes(Struct, frozen=True):
     """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
 
     about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;
-    None: whatever it leads to is carried out. sparing: where a look shows already all that other facts ask for, that
-    is not asked for again; the next run's first look is then another one than the last that was answered.
+    None: whatever it leads to is carried out.
     """
 
     about: str
@@ -46,7 +41,6 @@ class Wishes(Struct, frozen=True):
     check: bool = False
     diffs: bool = False
     through: Phase = Phase.LEAVE
-    sparing: bool = False
 
 
 def converge(
@@ -56,29 +50,13 @@ def converge(
     wishes: Wishes,
     emit: Emit,
     known: Facts | None = None,
-    said: Said | None = None,
 ) -> tuple[Report, Facts]:
     """Bring one host to what its roles say; returns the report and the facts, for the next run's first look.
 
     known: facts of the last run. Where they still hold, the first look is the only one a converged host costs.
-    said: what :func:`ahead` found for them; None: it is worked out now.
     Whatever stops it is in the report, with what stands on the host then.
     """
-    return _Run(host, roles, reach, wishes, emit, said).converge(known or Facts())
-
-
-def ahead(host: Host, roles: Sequence[Role], known: Facts | None) -> Said | None:
-    """What the roles say if the last run's facts still hold, for while the host is being connected to.
-
-    None where they cannot say: the run itself will tell why.
-    """
-    facts = known or Facts()
-    with suppress(BarehostError):
-        resources = declared(roles, host, facts)
-        for one in resources:
-            one.expected()  # renders and hashes, and keeps it
-        return facts, resources
-    return None
+    return _Run(host, roles, reach, wishes, emit).converge(known or Facts())
 
 
 def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
@@ -102,13 +80,6 @@ def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
     return [resource for resource, _ in found.values()]
 
 
-def _seen(look: Look, asked: Sequence[Resource], again: Sequence[Resource]) -> bool:
-    """Whether a look at ``asked`` shows that all of ``again`` is as it should be, too."""
-    known = {one.id: one for one in asked}
-    alike = all(one.id in known and one.looks_like(known[one.id]) for one in again)
-    return alike and not diff("", asked, look.states)
-
-
 def _line(said: Iterator[Resource]) -> str:
     """Where a role's generator stands now, following ``yield from`` to the innermost."""
     where = "?"
@@ -129,16 +100,16 @@ class _Run:
     reach: Reach
     wishes: Wishes
     emit: Emit
-    said: Said | None = None
 
     changed: list[str] = field(default_factory=list)
     lost: dict[str, Failure] = field(default_factory=dict)
     """Why scopes have failed: the run goes on without what they were to bring."""
     first: Plan | None = None
     passes: int = 0
-    settled: bool = False
     spoiled: int = 0
     """Passes that do not count, for what they were to bring was undone or failed by itself."""
+    said: tuple[Facts, Sequence[Resource]] | None = None
+    """What the roles say, and of a host with which facts."""
     undone: str | None = None
     """When the run began whose files were put back first; None: there was none."""
 
@@ -173,8 +144,6 @@ class _Run:
         if not (plan.changes or plan.unfinished):
             if plan.deferred:
                 raise UnsettledError(f"{self.host.name}: {_waiting(plan.deferred[0])}")
-            told = self.passes == 1 or not (plan.remarks or plan.orphans)  # the report has the first plan
-            self.settled = told and self.wishes.through == Phase.LEAVE and not self.lost
             return True
         if look.busy is not None:
             raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")
@@ -185,7 +154,7 @@ class _Run:
             self._give_up(plan.changes)
             return False
         self._make_sure_of_room(plan)
-        self._apply(plan, resources)
+        self._apply(plan)
         return False
 
     def _give_up(self, changes: Sequence[Change[Resource]]) -> None:
@@ -216,11 +185,7 @@ class _Run:
         self._apply(replace(plan, changes=()))
 
     def _look(self, facts: Facts) -> tuple[Look, Sequence[Resource]]:
-        """A look, with the resources that the host's own facts ask for: one round trip when ``facts`` hold.
-
-        Where that is wished, also when they do not, but the host is already seen to be all that they ask for: that is
-        so after a switch.
-        """
+        """A look, with the resources that the host's own facts ask for: one round trip when ``facts`` hold."""
         self.passes += 1
         self.emit(Looking(self.host.name, self.passes))
         resources = self._declared(facts)
@@ -233,8 +198,7 @@ class _Run:
             look = self.reach.look(resources)
         if look.facts != facts:
             again = self._declared(look.facts)
-            enough = self.wishes.sparing and _seen(look, resources, again)
-            if again != resources and not enough:
+            if again != resources:
                 return replace(self.reach.look(again), facts=look.facts), again
         return look, resources
 
@@ -267,16 +231,14 @@ class _Run:
                 f"{': ' + ', '.join(differs) if differs else ''}; nothing was changed: look at a new plan"
             )
 
-    def _apply(self, plan: Plan, resources: Sequence[Resource] = ()) -> None:
+    def _apply(self, plan: Plan) -> None:
         """Carry out the plan; up to the packages only where packages change.
-
-        resources: what the host looks at right after it; none where what it will be asked is not known yet.
 
         What an install brings along (a default site, a Python, a user) is seen by the next look and planned then.
         """
         packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
-        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through, () if packages else resources)
+        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through)
         lost = {one.scope: _failure(self.host, plan, outcome, one) for one in outcome.broken if one.scope}
         self.lost |= lost
         self.spoiled += bool(lost)
@@ -331,7 +293,6 @@ class _Run:
             received=self.reach.received,
             urls=tuple(app.url for app in self.host.apps if app.state == "present"),
             failures=failures,
-            settled=self.settled,
         )
 
 

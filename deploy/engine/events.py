@@ -41,7 +41,6 @@ class Report(Struct, frozen=True):
     changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
     sent, received: payload bytes. urls: where the sites are served, as proven.
-    settled: the last look found nothing to do, and what a person should read of it is in ``plan``.
     failures: what failed: the host, or some of its scopes while the others are as they should be.
     """
 
@@ -56,7 +55,6 @@ class Report(Struct, frozen=True):
     received: int = 0
     urls: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
-    settled: bool = False
 
     @property
     def failure(self) -> Failure | None:

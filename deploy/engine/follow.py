@@ -17,25 +17,6 @@ from deploy.transport import Reply
 from deploy.transport.session import each
 
 
-def until(
-    stream: Generator[bytes, None, Reply], mark: bytes, after: bytearray
-) -> Generator[bytes, None, Reply]:
-    """The stream's lines up to the one that is ``mark``; those that follow it go into ``after``."""
-    over = False
-    while True:
-        try:
-            line = next(stream)
-        except StopIteration as end:
-            reply: Reply = end.value
-            return reply
-        if over:
-            after += line
-        elif line == mark:
-            over = True
-        else:
-            yield line
-
-
 @dataclass
 class Follower:
     """Reads an apply's log: events become steps, the rest is output of the step that runs."""

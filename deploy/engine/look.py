@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from deploy import facts as about_host
-from deploy.engine.plan import Plan
 from deploy.errors import LookError
 from deploy.facts import Facts
 from deploy.resource import Resource, State, Unprobed
@@ -54,21 +53,15 @@ printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
 """
 
 
-def script(resources: Sequence[Resource], nonce: str, only: Collection[str] | None = None) -> Script:
+def script(resources: Sequence[Resource], nonce: str) -> Script:
     """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code.
-
-    only: families that are looked at, beside the host's status and facts; None: all. See :func:`merged`.
 
     The sections run side by side, each into a file of its own in memory: most of a look is waiting for many
     small programs, one after another. The last begin first: what a site runs takes longest to tell. What a failed
     probe complained of follows its line.
     """
     sections = [("status", _STATUS), ("facts", about_host.PROBE)]
-    sections += [
-        (family, members[0].probe(members))
-        for family, members in _families(resources).items()
-        if only is None or family in only
-    ]
+    sections += [(family, members[0].probe(members)) for family, members in _families(resources).items()]
     beside = [
         sh(
             '{ ( @{probe}\n) 2>"$SCRATCH/error-@{number}"; code=$?\n'
@@ -112,35 +105,6 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
         running=status.get("running"),
         holder=status.get("holder"),
         busy=status.get("busy"),
-    )
-
-
-def touched(plan: Plan) -> set[str] | None:
-    """The families that may look otherwise once the plan is carried out; None: any may."""
-    found: set[str] = set()
-    for change in plan.changes:
-        families = change.resource.touches(change)
-        if families is None:
-            return None
-        found |= families
-    return found
-
-
-def merged(before: bytes, then: bytes, nonce: str) -> bytes | None:
-    """One answer of an earlier one to the whole look and a later one to part of it, both with ``nonce``.
-
-    None where a probe failed, or an answer is not whole.
-    """
-    found: dict[str, bytes] = {}
-    for answer in (before, then):
-        for family, code, body, _ in _sections(answer, nonce):
-            if code != "0":
-                return None
-            found[family] = body
-    if "facts" not in found:
-        return None
-    return b"".join(
-        b"%b\n\x1e%b %b 0\n" % (body, nonce.encode(), family.encode()) for family, body in found.items()
     )
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic
 
 from deploy.engine import look
-from deploy.engine.answers import Opened, Question
 from deploy.engine.apply import Program, compile_plan
 from deploy.engine.events import Emit, Sending
-from deploy.engine.follow import Follower, until
+from deploy.engine.follow import Follower
 from deploy.engine.look import Look, Room
 from deploy.engine.plan import Plan
 from deploy.engine.reach import Outcome
-from deploy.files import reads
 from deploy.resource import Phase, Resource
-from deploy.shell import Script, join, sh
+from deploy.shell import Script, sh
 from deploy.transport import Session
 from deploy.transport.session import LARGE
 
@@ -31,16 +28,9 @@ IDLE_SECONDS = 1200
 
 @dataclass
 class Remote:
-    """A host over an open session; the caller closes that.
-
-    begun: what the session was asked before it came here; the first look takes its answer, if it would ask the same.
-    looked: the last look, to be compared with later ones, and what was answered with which mark; None: there was none.
-    """
+    """A host over an open session; the caller closes that."""
 
     session: Session
-    begun: Opened | None = None
-    looked: Question | None = None
-    answered: tuple[str, bytes] | None = None
 
     @property
     def round_trips(self) -> int:
@@ -56,34 +46,18 @@ class Remote:
 
     def look(self, resources: Sequence[Resource]) -> Look:
         """One round trip: facts and the state of all resources."""
-        begun, self.begun = self.begun, None
-        nonce = begun.mark if begun and begun.mark else secrets.token_hex(8)
+        nonce = os.urandom(8).hex()
         script = look.script(resources, nonce)
-        if begun is not None and begun.script == script:
-            answer = begun.answer
-        else:
-            answer = self.session.run(script, timeout=LOOK_SECONDS, compress=len(script) > LARGE).stdout
-        self.looked, self.answered = Question.of(script, nonce, answer), (nonce, answer)
+        answer = self.session.run(script, timeout=LOOK_SECONDS, compress=len(script) > LARGE).stdout
         return look.parse(resources, nonce, answer)
 
     def room(self, beside: Sequence[Script]) -> Room:
         """What the host has left of memory and disk; see :func:`deploy.engine.look.room_script`."""
         return look.parse_room(self.session.run(look.room_script(beside), timeout=LOOK_SECONDS).stdout)
 
-    def apply(
-        self,
-        plan: Plan,
-        about: str,
-        emit: Emit,
-        through: Phase = Phase.LEAVE,
-        then: Sequence[Resource] = (),
-    ) -> Outcome:
-        """Send the plan as one program, start it as a unit of its own, and follow it to its end.
-
-        then: what a look will ask for when all is done: the host looks at once, and its answer waits for that look.
-        Where that asks what the last look did, what the plan does not touch is as it was then.
-        """
-        nonce = secrets.token_hex(8)
+    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
+        """Send the plan as one program, start it as a unit of its own, and follow it to its end."""
+        nonce = os.urandom(8).hex()
         program = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
         self._send(plan.host, program, emit)
         start = sh(
@@ -93,42 +67,12 @@ class Remote:
             uploads=[one.name for one in program.uploads],
             tidy=_TIDY,
         )
-        asked = look.script(then, nonce) if then else None
-        if asked is None or len(asked) > LARGE:
-            return self._follow(plan.host, nonce, program, emit, start)
-        began, seen = monotonic(), bytearray()
-        before = None
-        if self.looked is not None and self.answered is not None and self.looked.asked(nonce) == asked:
-            before = self.answered[1].replace(self.answered[0].encode(), nonce.encode())
-        touched = look.touched(plan) if before is not None else None
-        then_look = sh(
-            _THEN_LOOK,
-            run=f"/var/lib/barehost/runs/{program.id}",
-            nonce=nonce,
-            seconds=LOOK_SECONDS,
-            look=str(asked if touched is None else look.script(then, nonce, touched)),
-        )
-        outcome = self._follow(plan.host, nonce, program, emit, join([start, then_look]), seen)
-        answer = bytes(seen)
-        if seen and before is not None and touched is not None:
-            answer = look.merged(before, answer, nonce) or b""
-        if answer:
-            self.begun = Opened(self.session, began, asked, nonce, answer)
-        return outcome
+        return self._follow(plan.host, nonce, program, emit, start)
 
     def _follow(
-        self,
-        host: str,
-        nonce: str | None,
-        program: Program | None,
-        emit: Emit,
-        script: Script,
-        seen: bytearray | None = None,
+        self, host: str, nonce: str | None, program: Program | None, emit: Emit, script: Script
     ) -> Outcome:
-        """Read a run's log to its end, and into ``seen`` what is printed after the run is over."""
         stream = self.session.stream(script, timeout=None, idle=IDLE_SECONDS)
-        if seen is not None:
-            stream = until(stream, f"\x1e{nonce} over\n".encode(), seen)
         return Follower(host, nonce, program, emit).follow(stream)
 
     def attach(self, run: str, emit: Emit) -> Outcome:
@@ -183,10 +127,6 @@ class Remote:
         self.session.close()
 
     def _send(self, host: str, program: Program, emit: Emit) -> None:
-        with reads.aside():  # what is read again for sending was read before, and is what it was
-            self._put(host, program, emit)
-
-    def _put(self, host: str, program: Program, emit: Emit) -> None:
         self.session.put("bundle", program.bundle())
         for upload in program.uploads:
             self.session.put(
@@ -262,14 +202,6 @@ case $pid in ''|0) ;; *) tail -n +1 -s 0.003 -f --pid="$pid" @{run}/log & tail=$
 """
 """Prints the log as it grows, until the apply's own process, ``$pid``, has ended."""
 
-_THEN_LOOK = r"""
-outcome=; [ ! -e @{run}/outcome ] || read -r outcome < @{run}/outcome
-if [ "$outcome" = done ] || [ "$outcome" = partly ]; then
-  printf '\n\036%s over\n' @{nonce}
-  timeout -k 10 @{seconds} sh -c @{look}
-fi
-"""
-
 
 def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], None]:
     def report(done: int) -> None:
@@ -280,4 +212,4 @@ def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], N
 
 def _run_id() -> str:
     """Sortable by time, unique: two runs in one second differ."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"

@@ -11,7 +11,6 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import ClassVar
@@ -20,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deploy import transport
-from deploy.engine.converge import Wishes, ahead, converge
+from deploy.engine.converge import Wishes, converge
 from deploy.engine.events import Connecting, Emit, Event, Failure, Planned, Report, Sending
 from deploy.engine.plan import Plan
 from deploy.engine.reach import Reach
@@ -31,10 +30,8 @@ from deploy.inventory.hosts import Host
 from deploy.resource import Change, Resource, State, Unprobed
 from deploy.resources.tree import Tree
 from deploy.roles import Role
-from deploy.shell import Secret, secrets_travel
-
-Password = Callable[[str], Secret]
-"""Asks for sudo's password, with a sentence to show."""
+from deploy.shell import secrets_travel
+from deploy.transport.connections import Connections, Password
 
 RolesOf = Callable[[Host], Sequence[Role]]
 """Finds a host's roles by their names."""
@@ -51,6 +48,17 @@ def over_ssh(host: Host, password: Password | None) -> Iterator[Reach]:
     """The host over a connection of its own, closed at the end."""
     with transport.connect(host, password=password) as session:
         yield Remote(session)
+
+
+def through(connections: Connections) -> Reaching:
+    """The hosts over sessions that come from there."""
+
+    @contextmanager
+    def reaching(host: Host, _: Password | None) -> Iterator[Reach]:
+        with connections.connect(host) as session:
+            yield Remote(session)
+
+    return reaching
 
 
 class Errand(Struct, frozen=True):
@@ -95,9 +103,8 @@ def visit(errand: Errand, roles: Sequence[Role], emit: Emit, password: Password 
     began = monotonic()
     emit(Connecting(host.name))
     try:
-        said = ahead(host, roles, errand.known)
         with errand.reaching(host, password) as reach:
-            report, facts = converge(host, roles, reach, errand.wishes, emit, errand.known, said)
+            report, facts = converge(host, roles, reach, errand.wishes, emit, errand.known)
             return Ended(
                 replace(report, seconds=monotonic() - began), facts if facts != errand.known else None
             )
@@ -113,7 +120,7 @@ def failed(host: str, failure: Failure, seconds: float = 0.0) -> Ended:
 def pack(errand: Errand) -> Parcel:
     """The errand as bytes, its secrets included: :func:`refuse_secrets` has said that they may travel."""
     with secrets_travel():
-        return Parcel(errand.host.name, version("barehost"), pickle.dumps(errand))
+        return Parcel(errand.host.name, _version(), pickle.dumps(errand))
 
 
 def carry_out(parcel: Parcel, send: Emit | None = None) -> Ended:
@@ -133,13 +140,17 @@ def carry_out(parcel: Parcel, send: Emit | None = None) -> Ended:
     return replace(ended, report=_plain_report(ended.report), events=tuple(telling.kept))
 
 
+def _version() -> str:
+    from importlib.metadata import version  # 12 ms, where nothing travels
+
+    return version("barehost")
+
+
 def _unpacked(parcel: Parcel) -> Errand:
     """The errand; InputError when this worker is not fit for it."""
     here = f"{parcel.host}: the worker on {os.uname().nodename}"
-    if version("barehost") != parcel.version:
-        raise InputError(
-            f"{here} has Barehost {version('barehost')} and not {parcel.version}; install the same there"
-        )
+    if _version() != parcel.version:
+        raise InputError(f"{here} has Barehost {_version()} and not {parcel.version}; install the same there")
     errand: Errand = pickle.loads(parcel.data)
     if problem := lacking(errand.needs):
         raise InputError(f"{here} {problem}")

@@ -25,7 +25,6 @@ from deploy.inventory.hosts import Host
 from deploy.release.source import Migrating, migrating, remember_migrating
 from deploy.resource import Phase
 from deploy.roles import Role
-from deploy.shortcut.recent import Recent
 from deploy.site.app import App
 from deploy.site.release import Release
 
@@ -254,7 +253,7 @@ class _Rollout:
 
     def _connect(self, member: _Member) -> None:
         self.emit(Connecting(member.host.name))
-        member.reach = Recent(self.connect(member.host))
+        member.reach = self.connect(member.host)
         known = recall(self.state, member.host.name) or Facts()
         served = all(known.app(name).release is not None for name in member.host.releases)
         member.facts = known if served else Facts()  # what is remembered may be of before the first release
@@ -296,7 +295,7 @@ class _Rollout:
         host = migrating_only(member.host, self.migrators)
         migrates = migrated_sites(host) if through >= Phase.MIGRATE else []
         self._remember(host, migrates, done=False)
-        wishes = Wishes(about=self.course.about, through=through, sparing=True)
+        wishes = Wishes(about=self.course.about, through=through)
         first = member.last is None
         report, facts = converge(host, self.roles(host), reach(member), wishes, self.emit, member.facts)
         member.before = facts if first else member.before

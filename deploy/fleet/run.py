@@ -32,7 +32,6 @@ from deploy.fleet.job import (
     Ended,
     Errand,
     Parcel,
-    Password,
     Reaching,
     RolesOf,
     carry_out,
@@ -44,6 +43,7 @@ from deploy.fleet.job import (
     visit,
 )
 from deploy.inventory.hosts import Host
+from deploy.transport.connections import Password
 
 Answer = TypeVar("Answer")
 

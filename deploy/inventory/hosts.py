@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from deploy.errors import InputError
-from deploy.files import reads
 from deploy.inventory.files import (
     expanded,
     folder_of,
@@ -111,9 +110,6 @@ class Inventory:
         absolute = [Path(one).expanduser().absolute() for one in sources]
         project = project.absolute() if project else project_of(absolute[0])
         staging = staging_file(project)
-        for folder in (*map(folder_of, absolute), project):
-            for name in ("group_vars", "host_vars"):
-                reads.watch(folder / name)
         inventory = cls(project, absolute)
         for source in absolute:
             for file in inventory_files(source):

@@ -17,7 +17,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deploy.errors import InputError
-from deploy.files import reads
 from deploy.resources.tree import Tree
 from deploy.site.app import App
 from deploy.site.release import Release
@@ -36,8 +35,6 @@ def release_of(
     """
     if ref is not None and not app.is_git:
         raise InputError(f"{app.name}: --ref {ref} needs a git URL as source, and {app.source!r} is a folder")
-    if app.is_git:
-        reads.refuse("it asks where a git source stands")
     folder = _checkout(app, state, ref or app.ref) if app.is_git else app.folder
     if not folder.is_dir():
         raise InputError(f"{app.name}: the source {folder} is not a folder; mend source: in the inventory")
@@ -171,10 +168,9 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _run(argv: Sequence[str], app: App | None) -> str:
-    with reads.aside():  # it names a release; what is in that is read by us
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=GIT_SECONDS, check=False, stdin=subprocess.DEVNULL
-        )
+    done = subprocess.run(
+        argv, capture_output=True, text=True, timeout=GIT_SECONDS, check=False, stdin=subprocess.DEVNULL
+    )
     if done.returncode != 0:
         name = f"{app.name}: " if app else ""
         command = argv[3] if argv[1] == "-C" else argv[1]

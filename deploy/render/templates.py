@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
@@ -14,6 +13,7 @@ import jinja2
 from jinja2.bccache import Bucket
 
 from deploy.errors import InputError
+from deploy.files import cache
 from deploy.render import literals, systemd
 from deploy.shell import Secret
 
@@ -64,20 +64,13 @@ def environment(project: Path | None) -> jinja2.Environment:
 def _compiled() -> jinja2.BytecodeCache | None:
     """Compiled templates of earlier runs, in the user's cache folder; None where that is not this user's alone.
 
-    What lies there is run as code, so nobody else may write it: sudo that keeps HOME is such a case. Another version
-    of Jinja2 or of our filters has a folder of its own, because what a filter makes of a constant is compiled in.
+    What lies there is run as code. Another version of Jinja2 or of our filters has a folder of its own, because what a
+    filter makes of a constant is compiled in.
     """
     parts = [str(Path(module.__file__ or "").stat().st_mtime_ns) for module in (jinja2, literals, systemd)]
     version = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "barehost")
-    folder = cache / "templates" / version
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        around = [one.stat() for one in (cache, folder.parent, folder)]
-    except OSError:
-        return None
-    ours = all(one.st_uid == os.geteuid() and not one.st_mode & 0o022 for one in around)
-    return _Compiled(str(folder)) if ours else None
+    folder = cache.folder("templates", version)
+    return _Compiled(str(folder)) if folder else None
 
 
 class _Compiled(jinja2.FileSystemBytecodeCache):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ from deploy.errors import InputError
 
 
 def toml(file: Path) -> dict[str, Any]:
+    import tomllib  # 6 ms that requirements.txt does not need
+
     try:
         with file.open("rb") as stream_:
             return tomllib.load(stream_)

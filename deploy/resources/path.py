@@ -156,9 +156,6 @@ class File(Pathlike):
             else:
                 yield Put(one.path, one.blob, one.owner, one.group, one.mode)
 
-    def touches(self, change: Change[Self]) -> frozenset[str] | None:
-        return _FILES
-
     def content(self) -> Iterable[Text]:
         if not self.secret:
             yield Text(self.path, "content", None if self.state == "absent" else self.blob.data)
@@ -223,9 +220,6 @@ class Link(Pathlike):
     def expected(self) -> State | None:
         return None if self.state == "absent" else {"type": "link", "target": self.target}
 
-    def touches(self, change: Change[Self]) -> frozenset[str] | None:
-        return _FILES
-
     @classmethod
     def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
@@ -268,10 +262,6 @@ class Directory(Pathlike):
                 yield Command(
                     f"remove {path}", join([_reaching([change]), sh("(remove @{path}) || exit", path=path)])
                 )
-
-
-_FILES = frozenset({"path", "unit"})
-"""What a file or a link touches: it may be a unit's, or what one has loaded."""
 
 
 def _reaching(changes: Sequence[Change[Directory]]) -> Script:

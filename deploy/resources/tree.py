@@ -26,7 +26,7 @@ import posixpath
 import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
@@ -34,7 +34,7 @@ from typing import ClassVar, NamedTuple, Self
 from msgspec import Struct
 
 from deploy.errors import InputError, LookError
-from deploy.files import reads
+from deploy.files import cache
 from deploy.files.archive import Member, mostly_packed, sha256, stamp, stream
 from deploy.files.folders import Stamp, walk
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
@@ -114,24 +114,39 @@ class Tree(Resource):
         return f"path:{self.path}"
 
     @cached_property
+    def _listing(self) -> list[tuple[str, str, os.stat_result]]:
+        """Name, path and status of what lies in the source; raises InputError where that cannot be read."""
+        if not self.source.is_dir():
+            raise InputError(f"the source of {self.path} is not a folder: {self.source}")
+        try:
+            found = walk(os.fspath(self.source), self.exclude)
+            return [(name, one.path, one.stat(follow_symlinks=False)) for name, one in found]
+        except OSError as error:
+            where = error.filename or self.source
+            raise InputError(f"cannot read the folder {where}: {error.strerror}") from error
+
+    @cached_property
     def entries(self) -> Entries:
         """What the source holds, hashed once a resource; raises InputError for what cannot be sent."""
-        with reads.aside():
-            return dict(_walk(self))
+        top = Entry("d", self.dir_mode, self.owner, self.group, "")
+        return {"": top} | {name: _entry(self, name, path, status) for name, path, status in self._listing}
 
     @cached_property
     def manifest(self) -> str:
-        """SHA-256 of everything that is compared."""
+        """SHA-256 of everything that is compared; files that nobody has touched since it was made are not read."""
+        began, stamp = time.time_ns(), Stamp()
+        for name, _, status in self._listing:
+            stamp.add(name, status)
+        what = repr((os.fspath(self.source), self.exclude, self.owner, self.group, self.mode, self.dir_mode))
+        return cache.digest(what, stamp, began, self._compared)
+
+    def _compared(self) -> str:
         lists = _lists(self, Difference(), {})
         owner = f"{self.owner}:{self.group}\0".encode()
         return hashlib.sha256(owner + lists["shape"] + lists["sums"]).hexdigest()
 
     def expected(self) -> State | None:
         return {"manifest": self.manifest, "intact": True}
-
-    def looks_like(self, other: Resource) -> bool:
-        """Where the tree is there, nobody asks what its files could be copied from."""
-        return isinstance(other, Tree) and replace(other, base=self.base) == self
 
     @classmethod
     def probe(cls, resources: Sequence[Self]) -> Script:
@@ -245,22 +260,6 @@ def pack(
         else:
             members.append(Member(f"new/{name}", one.type, one.mode, target=one.content))
     return stream(members, compress=not packed)
-
-
-def _walk(tree: Tree) -> Iterator[tuple[str, Entry]]:
-    if not tree.source.is_dir():
-        raise InputError(f"the source of {tree.path} is not a folder: {tree.source}")
-    yield "", Entry("d", tree.dir_mode, tree.owner, tree.group, "")
-    began, stamp = time.time_ns(), Stamp()
-    try:
-        for name, found in walk(os.fspath(tree.source), tree.exclude):
-            status = found.stat(follow_symlinks=False)
-            stamp.add(name, status)
-            yield name, _entry(tree, name, found.path, status)
-    except OSError as error:
-        where = error.filename or tree.source
-        raise InputError(f"cannot read the folder {where}: {error.strerror}") from error
-    reads.tree(tree.source, tree.exclude, stamp, began)
 
 
 def _entry(tree: Tree, name: str, path: str, status: os.stat_result) -> Entry:

@@ -110,10 +110,6 @@ class Unit(Resource):
             name=self.name,
         )
 
-    def touches(self, change: Change[Self]) -> frozenset[str] | None:
-        """A reload: the unit alone. What starts or stops may do whatever it likes."""
-        return frozenset({self.family}) if self.running and self._verb(change) == "reload" else None
-
     @classmethod
     def probe(cls, resources: Sequence[Self]) -> Script:
         asked = (

@@ -1,8 +1,8 @@
-"""A second process of ours, forked off before much is imported: it does what SSH costs, while this one does the rest.
+"""A second process, forked off before much is imported: it does what SSH costs, while this one does the rest.
 
 Python uses one processor at a time, and half of what a run takes until it has a plan is importing and speaking SSH.
 The fork needs no start of its own; it ends with this process, however that ends, and so do its connections.
-deploy/transport/forked.py is what it does. Imports next to nothing, so that it can come first.
+forked.py is what it does. Imports next to nothing, so that it can come first.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import NoReturn, Self
+from typing import NoReturn
 
 
-class Apart:
+class Fork:
     """The other process, which ends when it is closed, or with this one. Raises OSError where there can be none."""
 
     def __init__(self) -> None:
@@ -32,29 +30,6 @@ class Apart:
                 self._control.close()
                 _serve(theirs)
 
-    @classmethod
-    @contextmanager
-    def begun(cls) -> Iterator[Self | None]:
-        """The process, where that pays and can be: on Linux, on a second processor, before there are threads."""
-        apart = None
-        if cls.pays():
-            with suppress(OSError):  # as many processes as this user may have
-                apart = cls()
-        try:
-            yield apart
-        finally:
-            if apart is not None:
-                apart.close()
-
-    @staticmethod
-    def pays() -> bool:
-        """Whether there is a second processor, and a fork is safe."""
-        return (
-            sys.platform == "linux"
-            and threading.active_count() == 1
-            and len(os.sched_getaffinity(0)) > 1  # unlike cpu_count, what this process may use
-        )
-
     def hand(self, sock: socket.socket) -> None:
         """Let it serve a session to whoever holds the other end. Raises OSError when it is gone."""
         socket.send_fds(self._control, [b"\n"], [sock.fileno()])
@@ -67,10 +42,27 @@ class Apart:
             self._pid = 0
 
 
+def begun() -> Fork | None:
+    """The process, where that pays and can be; None: do in this one what it would."""
+    try:
+        return Fork() if pays() else None
+    except OSError:  # as many processes as this user may have
+        return None
+
+
+def pays() -> bool:
+    """Whether there is a second processor, and a fork is safe: on Linux, before there are threads."""
+    return (
+        sys.platform == "linux"
+        and threading.active_count() == 1
+        and len(os.sched_getaffinity(0)) > 1  # unlike cpu_count, what this process may use
+    )
+
+
 def _serve(control: socket.socket) -> NoReturn:
     """The other process's life; it never returns into what it is a fork of.
 
-    ^C and a closing terminal are told to both; what that means is decided here by nobody: it ends when the first does.
+    It ignores ^C and a closing terminal, which reach both: it ends when the first process does.
     """
     try:
         for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -78,7 +70,7 @@ def _serve(control: socket.socket) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
         os.dup2(nothing, 1)
-        from deploy.transport import forked
+        from deploy.shortcut import forked
 
         forked.keep(control)
     finally:

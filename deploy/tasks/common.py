@@ -17,6 +17,7 @@ from invoke import task as invoke_task
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
     from deploy.shell import Secret
+    from deploy.transport.connections import Connections
 
 HELP = {
     "host": "a host, group or pattern (web*, !web3), also as bare words; repeatable; default: all",
@@ -164,6 +165,17 @@ def chosen(host: Sequence[str], group: Sequence[str], inventory: Sequence[str]) 
     secrets += [secret for one in hosts for app in one.apps for secret in app.secrets.values()]
     report.mask_secrets(secrets)
     return hosts
+
+
+def connections() -> Connections:
+    """Where a run's sessions come from; one that logs in ahead starts doing so now."""
+    try:
+        from deploy import shortcut
+    except ImportError:  # the folder is taken out: hosts are connected to as they are asked for
+        from deploy.transport.connections import Connections
+
+        return Connections(password_once())
+    return shortcut.connections(password_once())
 
 
 def password_once() -> Callable[[str], Secret]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import chosen, password_once, state, task
+from deploy.tasks.common import chosen, connections, password_once, state, task
 
 if TYPE_CHECKING:
     from deploy.engine.events import Report
     from deploy.fleet.run import Distant
     from deploy.inventory.hosts import Host
-    from deploy.shortcut.fork import Apart
-    from deploy.shortcut.unchanged import Way
 
 
 @task(
@@ -122,30 +119,19 @@ def _converge(
     plan: str = "",
     out: str = "",
 ) -> int:
-    began = monotonic()
-    from deploy.shortcut.fork import Apart
-
-    # begun before the rest is imported: there, too, that takes its time
-    with nullcontext() if executor else Apart.begun() as apart, _way(host, group, inventory, apart) as way:
-        from deploy import report
-
-        plain = not (json or verbose or executor or purge or plan or out)
-        if plain and (reports := way.short()) is not None:
-            report.summary(reports, monotonic() - began)
-            return 0
-
-        if not executor:
-            way.guess()
+    # begun before the rest is imported: that takes its time in there, too
+    with nullcontext() if executor else connections() as sessions:
         picked = chosen(host, group, inventory)
-        if not executor:
-            way.begin(picked)
+        if sessions is not None:
+            sessions.expect(picked)
 
         from pathlib import Path  # what follows is imported while the hosts are being connected to
 
+        from deploy import report
         from deploy.engine import savedplan
         from deploy.engine.converge import Wishes
+        from deploy.fleet import job
         from deploy.fleet import run as fleet
-        from deploy.fleet.job import over_ssh
         from deploy.release.source import whoami
         from deploy.roles import roles_of
 
@@ -163,22 +149,13 @@ def _converge(
                 wishes,
                 shown,
                 state=state(),
-                password=password_once(),
                 executor=others,
-                reaching=over_ssh if executor else way.reach,
+                reaching=job.over_ssh if sessions is None else job.through(sessions),
             )
             shown.close(reports)
-        if not purge:
-            way.remember(hosts, reports)
     if out:
         savedplan.write(Path(out), hosts, reports)
     return exit_code(reports, check=check)
-
-
-def _way(host: Sequence[str], group: Sequence[str], inventory: Sequence[str], apart: Apart | None) -> Way:
-    from deploy.shortcut.unchanged import Way
-
-    return Way(state(), ["provision", host, group, inventory], password_once(), apart)
 
 
 def workers(executor: str) -> AbstractContextManager[Distant | None]:

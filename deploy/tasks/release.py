@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import chosen, password_once, state, task
+from deploy.tasks.common import chosen, connections, password_once, state, task
 from deploy.tasks.provision import exit_code
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from deploy.errors import BarehostError
     from deploy.inventory.hosts import Host
     from deploy.release.listing import Held
-    from deploy.shortcut.fork import Apart
     from deploy.site.app import App
     from deploy.site.release import Release
+    from deploy.transport.connections import Connections
 
 ROLES = ("gunicorn", "app")
 """The roles that a release is about; the rest of a host is provision's."""
@@ -48,9 +48,8 @@ def release(
     v: int = 0,
 ) -> int:
     """Ship the site's source as it is now, without a lost request; ends with proof through Nginx."""
-    from deploy.shortcut.fork import Apart
 
-    with Apart.begun() as apart:  # before the rest is imported: there, too, that takes its time
+    with connections() as sessions:  # begun before the rest is imported: that takes its time in there, too
         from deploy.fleet.run import recall
         from deploy.release.source import completed, release_of, resumed
 
@@ -68,7 +67,7 @@ def release(
             return known[key]
 
         hosts = _with(picked, site, shipped)
-        code = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v, apart)
+        code = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v, sessions)
         if code == 0:
             shown = {app.name: app for one in hosts for app in one.apps if app.name in one.releases}
             for app in shown.values():
@@ -97,7 +96,6 @@ def rollback(
     from deploy import report
     from deploy.release.listing import target
     from deploy.release.source import whoami
-    from deploy.shortcut.fork import Apart
     from deploy.site.release import Release
 
     hosts = chosen(host, group, inventory)
@@ -113,9 +111,18 @@ def rollback(
     for app in {app.name: app for one in hosts for app in one.apps if app.name in back and app.migrate}:
         if not json:
             report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
-    with Apart.begun() as apart:
+    with connections() as sessions:
         return _roll(
-            "rollback", _with(hosts, site, earlier), batch, max_fail, keep_going, wait, json, v, apart, lost
+            "rollback",
+            _with(hosts, site, earlier),
+            batch,
+            max_fail,
+            keep_going,
+            wait,
+            json,
+            v,
+            sessions,
+            lost,
         )
 
 
@@ -136,7 +143,6 @@ def restart(
     """Start the current release anew beside itself and switch: a restart without a lost request."""
     from deploy.errors import InputError
     from deploy.release.source import whoami
-    from deploy.shortcut.fork import Apart
     from deploy.site.release import Release
 
     hosts = chosen(host, group, inventory)
@@ -151,9 +157,9 @@ def restart(
             raise InputError(f"{host.name} serves no release of {app.name}; invoke provision makes the first")
         return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
 
-    with Apart.begun() as apart:
+    with connections() as sessions:
         return _roll(
-            "restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v, apart, lost
+            "restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v, sessions, lost
         )
 
 
@@ -281,36 +287,35 @@ def _roll(
     wait: int,
     json: bool,
     verbose: int,
-    apart: Apart | None,
+    sessions: Connections,
     lost: Mapping[str, BarehostError] | None = None,
 ) -> int:
-    """apart: who is to speak SSH; None: this process. lost: hosts that could not be asked for their releases, and so
+    """lost: hosts that could not be asked for their releases, and so
     are not begun."""
     from deploy import report
-    from deploy.shortcut.unchanged import Way
 
-    with Way(state(), [what], password_once(), apart) as way:
-        way.begin([one for one in hosts if not lost or one.name not in lost])
+    sessions.expect([one for one in hosts if not lost or one.name not in lost])
 
-        from deploy.fleet.rollout import Course, rollout
-        from deploy.release.source import whoami
-        from deploy.roles import roles_of
+    from deploy.engine.remote import Remote  # what follows is imported while the hosts are being connected to
+    from deploy.fleet.rollout import Course, rollout
+    from deploy.release.source import whoami
+    from deploy.roles import roles_of
 
-        def connect(host: Host) -> Reach:
-            if lost and host.name in lost:
-                raise lost[host.name]
-            return way.connect(host)
+    def connect(host: Host) -> Reach:
+        if lost and host.name in lost:
+            raise lost[host.name]
+        return Remote(sessions.connect(host))
 
-        course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
-        names = [one.name for one in hosts]
-        with report.reporter(json=json, verbose=verbose, diff=False, hosts=names) as shown:
-            reports = rollout(
-                hosts,
-                lambda host: roles_of(host, only=ROLES),
-                course,
-                shown,
-                state=state(),
-                connect=connect,
-            )
-            shown.close(reports)
+    course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
+    names = [one.name for one in hosts]
+    with report.reporter(json=json, verbose=verbose, diff=False, hosts=names) as shown:
+        reports = rollout(
+            hosts,
+            lambda host: roles_of(host, only=ROLES),
+            course,
+            shown,
+            state=state(),
+            connect=connect,
+        )
+        shown.close(reports)
     return exit_code(reports, check=False)

@@ -108,16 +108,6 @@ class Project:
         self.hosts = list(named)
         self.write("inventory/hosts.yml", yaml.safe_dump({"all": {"hosts": named}}, sort_keys=False))
 
-    def apart(self) -> None:
-        """Go on with what staging has written until now, so that hosts of other tests no longer come and go in the
-        inventory, which is another one each time."""
-        own = self.folder.parent / "state"
-        shutil.copytree(self.state, own)
-        for name in ("hosts.yml", "ssh_config"):
-            path = own / "staging" / name
-            path.write_text(path.read_text().replace(str(self.state), str(own)))
-        self.state = own
-
     def role(self, name: str, body: str) -> None:
         """A role of the project's own that yields what ``body`` says."""
         self.write(

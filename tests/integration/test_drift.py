@@ -187,7 +187,6 @@ def shop(host: StagingHost, state: Path, tmp_path_factory: pytest.TempPathFactor
     """The project that provisioned the host, as far as the host can tell."""
     own = new_project(tmp_path_factory.mktemp("drift") / "project", state)
     own.serve(host)
-    own.apart()
     own.settled()
     return own
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from deploy.engine.converge import PASSES, Wishes, ahead, converge, declared
+from deploy.engine.converge import PASSES, Wishes, converge, declared
 from deploy.engine.events import Event, Failure, Note, Planned, Report
 from deploy.errors import ApplyError, InputError, LookError, UnsettledError
 from deploy.facts import AppFacts, Facts
@@ -136,34 +136,10 @@ def test_facts_that_changed_without_changing_what_roles_say_cost_one_look():
     assert run.facts.memory == 4096
 
 
-class Copied(Thing):
-    """A Thing that could be copied from another release while it is not there."""
-
-    def looks_like(self, other: Resource) -> bool:
-        return isinstance(other, Copied) and other.name == self.name
-
-
 def switches(host: Host, facts: Facts) -> Iterator[Resource]:
     """What runs decides what the code could be copied from."""
-    yield Copied("code", at=Phase.BUILD if facts.memory else Phase.FILES)
+    yield Thing("code", at=Phase.BUILD if facts.memory else Phase.FILES)
     yield Thing("switch", at=Phase.SWITCH)
-
-
-def test_a_look_that_shows_all_that_other_facts_ask_for_is_enough():
-    host = FakeHost(
-        brings={"thing:switch": lambda facts: structs.replace(facts, memory=64)},
-        facts=structs.replace(BARE, memory=0),
-    )
-    run = Run(host, switches, known=host.facts, sparing=True)
-    assert host.calls == ["look", "apply code switch", "look"]
-    assert run.report.outcome == "changed"
-    assert run.facts.memory == 64
-
-
-def test_what_is_missing_is_looked_at_as_the_new_facts_ask():
-    host = FakeHost({"thing:switch": {"value": "new"}}, facts=structs.replace(BARE, memory=64))
-    Run(host, switches, known=structs.replace(BARE, memory=0), sparing=True)
-    assert host.calls == ["look", "look", "apply code", "look"]
 
 
 def test_what_is_remembered_is_the_look_that_the_next_run_will_ask_for():
@@ -175,29 +151,16 @@ def test_what_is_remembered_is_the_look_that_the_next_run_will_ask_for():
     assert host.calls == ["look", "apply code switch", "look", "look"]
 
 
-def test_roles_are_asked_ahead_and_not_again_while_the_facts_hold():
+def test_roles_are_asked_once_while_the_facts_hold():
     asked = []
 
     def role(host: Host, facts: Facts) -> Iterator[Resource]:
         asked.append(facts)
         yield Thing("a")
 
-    said = ahead(HOST, [role], BARE)
-    report, _ = converge(HOST, [role], FakeHost(), Wishes("x"), lambda event: None, BARE, said)
+    report, _ = converge(HOST, [role], FakeHost(), Wishes("x"), lambda event: None, BARE)
     assert report.outcome == "changed"
     assert asked == [BARE]
-
-
-def test_a_role_that_fails_ahead_is_told_by_the_run():
-    def role(host: Host, facts: Facts) -> Iterator[Resource]:
-        raise InputError("no such port")
-        yield Thing("a")
-
-    said = ahead(HOST, [role], None)
-    assert said is None
-    report, _ = converge(HOST, [role], FakeHost(), Wishes("x"), lambda event: None, None, said)
-    assert report.failure is not None
-    assert report.failure.message == "web1: no such port"
 
 
 def test_what_does_not_settle_is_an_error_that_names_it_and_both_states():

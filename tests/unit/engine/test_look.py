@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from deploy.engine import look
 from deploy.engine.look import Room, parse_room, room_script
-from deploy.engine.plan import Plan
 from deploy.errors import LookError
-from deploy.resource import Change, Deferred
+from deploy.resource import Deferred
 from deploy.resources.path import File, Link
 from deploy.shell import Script, sh
 from tests.unit.fakes import local
@@ -50,33 +49,6 @@ def test_what_is_not_known_yet_is_not_looked_at():
     assert "deferred" not in look.script(resources, NONCE)
     told = look.parse(resources, NONCE, answer("thing:a\n\n\x1ecafe thing 0\n"))
     assert list(told.states) == ["thing:a"]
-
-
-def test_a_look_at_some_families_and_an_earlier_one_at_all_are_one_answer(tmp_path: Path):
-    resources = [Thing("a"), File(f"{tmp_path}/x"), Thing("b")]
-    before = local.run(look.script(resources, NONCE)).stdout
-    (tmp_path / "x").write_text("")
-    script = look.script(resources, NONCE, {"path"})
-    assert "thing:a" not in script
-    merged = look.merged(before, local.run(script).stdout, NONCE)
-    assert merged == local.run(look.script(resources, NONCE)).stdout
-    assert look.parse(resources, NONCE, merged).states[f"path:{tmp_path}/x"] is not None
-
-
-def test_an_answer_that_is_not_whole_is_merged_with_none():
-    whole, failed = answer("\n\x1ecafe path 0\n"), answer("\n\x1ecafe path 3\nno\n")
-    assert look.merged(whole, whole, NONCE) == whole
-    assert look.merged(whole, failed, NONCE) is None
-    assert look.merged(b"", b"\n\x1ecafe path 0\n", NONCE) is None
-
-
-def test_a_plan_touches_what_its_changes_do_and_anything_where_one_does_not_say():
-    file, thing = File("/a"), Thing("a")
-    files = Plan(
-        "web1", (Change(file, None, file.expected()), Change(Link("/b", "c"), None, {"type": "link"}))
-    )
-    assert look.touched(files) == {"path", "unit"}
-    assert look.touched(Plan("web1", (*files.changes, Change(thing, None, thing.expected())))) is None
 
 
 class Exiting(Thing):

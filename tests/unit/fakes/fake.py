@@ -128,14 +128,7 @@ class FakeHost:
         self._asked(f"fetch {' '.join(paths)}")
         return {path: self.files.get(path) for path in paths}
 
-    def apply(
-        self,
-        plan: Plan,
-        about: str,
-        emit: Emit,
-        through: Phase = Phase.LEAVE,
-        then: Sequence[Resource] = (),
-    ) -> Outcome:
+    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
         changes = [change for change in plan.changes if change.resource.when <= through]
         self._asked("apply " + " ".join(change.resource.id.partition(":")[2] for change in changes))
         self.abouts.append(about)

@@ -135,23 +135,6 @@ def test_every_host_is_staged_before_any_switches(tmp_path: Path) -> None:
     assert fleet.calls("web2") == ["apply code", "apply switch"]
 
 
-def test_a_host_that_was_just_seen_staged_is_not_looked_at_again_before_its_switch(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path, web1=fake(), web2=fake())
-    fleet.roll()
-    calls = [call for call in fleet.asked("web1") if call != "close"]
-    assert calls == ["lock", "look", "apply code", "look", "apply switch", "look"]
-
-
-def test_a_host_that_waited_for_its_batch_is_looked_at_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("deploy.shortcut.recent.RECENT", 0.0)
-    fleet = Fleet(tmp_path, web1=fake(), web2=fake())
-    fleet.roll()
-    calls = [call for call in fleet.asked("web1") if call != "close"]
-    assert calls == ["lock", "look", "apply code", "look", "look", "apply switch", "look"]
-
-
 def test_a_migration_runs_once_and_before_any_switch(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, web1=fake(), web2=fake())
     fleet.roll(migrate=MIGRATE)

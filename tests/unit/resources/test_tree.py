@@ -17,7 +17,6 @@ from msgspec import structs
 from deploy.errors import ApplyError, InputError, LookError
 from deploy.resource import Upload
 from deploy.resources import tree as module
-from deploy.resources.path import Directory
 from deploy.resources.tree import Tree, left_to_the_build, record_of
 from deploy.shell import Command, Script
 from tests.unit.fakes import local
@@ -282,15 +281,6 @@ def test_a_new_release_copies_what_an_intact_base_has(tmp_path: Path, source: Pa
     third = Tree(str(tmp_path / "releases" / "3"), source, delete=False, base=first.path, **OWNER)
     assert "index.html" in sent(local.settle(third, tmp_path))
     assert (Path(third.path) / "index.html").read_text() == "<p>hello"
-
-
-def test_what_a_tree_could_be_copied_from_is_no_other_question_once_it_is_there(
-    tmp_path: Path, source: Path
-) -> None:
-    tree = Tree(str(tmp_path / "2"), source, base=str(tmp_path / "1"))
-    assert replace(tree, base=None).looks_like(tree)
-    assert not replace(tree, mode=0o600).looks_like(tree)
-    assert not tree.looks_like(Directory(tree.path))
 
 
 def test_a_base_that_is_not_there_changes_nothing(tmp_path: Path, source: Path) -> None:

@@ -143,20 +143,6 @@ def test_steps(unit: Unit, actual: State | None, labels: list[str]):
 
 
 @pytest.mark.parametrize(
-    ("unit", "actual", "touched"),
-    [
-        (UNIT, state(**OLD_CONFIG), {"unit"}),
-        (UNIT, state(**OLD_DROPIN), None),
-        (UNIT, state("inactive", "disabled"), None),
-        (STOPPED, state(), None),
-    ],
-    ids=["reload", "restart", "start", "stop"],
-)
-def test_a_reload_touches_units_alone(unit: Unit, actual: State, touched: set[str] | None):
-    assert unit.touches(Change(unit, actual, unit.expected())) == touched
-
-
-@pytest.mark.parametrize(
     ("unit", "actual"), [(UNIT, state(**CURRENT)), (STOPPED, state("inactive", "disabled"))]
 )
 def test_nothing_to_do(unit: Unit, actual: State):

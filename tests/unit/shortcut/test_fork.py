@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -18,11 +17,12 @@ import pytest
 from deploy import transport
 from deploy.errors import HostError
 from deploy.shell import Script, Secret
-from deploy.shortcut.fork import Apart
-from deploy.shortcut.prelogin import Openings
+from deploy.shortcut import fork as forking
+from deploy.shortcut import forked as over_there
+from deploy.shortcut.ahead import Ahead
+from deploy.shortcut.fork import Fork
 from deploy.staging.machine import wait
 from deploy.transport import Session
-from deploy.transport import forked as over_there
 from deploy.transport.endpoint import Endpoint
 from deploy.transport.session import Packing, Reply
 
@@ -79,8 +79,8 @@ class Far:
         self.close()
 
 
-def there(apart: Apart, host: Endpoint, password: Callable[[str], Secret] | None = None) -> Session:
-    return over_there.connect(apart.hand, host, password=password)
+def there(fork: Fork, host: Endpoint, password: Callable[[str], Secret] | None = None) -> Session:
+    return over_there.connect(fork.hand, host, password=password)
 
 
 def connect(host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Far:
@@ -93,15 +93,15 @@ def connect(host: Endpoint, *, password: Callable[[str], Secret] | None = None) 
 
 
 @pytest.fixture
-def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[Apart]:
+def fork(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fork]:
     monkeypatch.setattr(transport, "connect", connect)
-    apart = Apart()
-    yield apart
-    apart.close()
+    process = Fork()
+    yield process
+    process.close()
 
 
-def test_a_script_runs_in_the_other_process_and_its_reply_comes_back(apart: Apart) -> None:
-    with there(apart, Endpoint("web1")) as session:
+def test_a_script_runs_in_the_other_process_and_its_reply_comes_back(fork: Fork) -> None:
+    with there(fork, Endpoint("web1")) as session:
         reply = session.run(Script("uname"), timeout=5, compress=True)
         asked, timeout, compress, pid = reply.stdout.decode().split()
         assert (reply.rc, reply.stderr, asked, timeout, compress) == (3, b"told", "uname", "5", "True")
@@ -110,19 +110,19 @@ def test_a_script_runs_in_the_other_process_and_its_reply_comes_back(apart: Apar
         assert session.round_trips == 1
 
 
-def test_hosts_are_answered_side_by_side(apart: Apart) -> None:
+def test_hosts_are_answered_side_by_side(fork: Fork) -> None:
     with ExitStack() as stack:
         hosts = [Endpoint(f"web{number}") for number in range(3)]
-        sessions = [stack.enter_context(there(apart, host)) for host in hosts]
+        sessions = [stack.enter_context(there(fork, host)) for host in hosts]
         streams = [session.stream(Script(session.host.name)) for session in sessions]
         told = [[next(stream) for stream in streams] for _ in range(3)]
     assert told[2] == [b"web0 2\n", b"web1 2\n", b"web2 2\n"]
 
 
-def test_blocks_arrive_whole_and_their_progress_is_told(apart: Apart) -> None:
+def test_blocks_arrive_whole_and_their_progress_is_told(fork: Fork) -> None:
     blocks = [b"one", b"", b"two" * 100_000]
     seen: list[int] = []
-    with there(apart, Endpoint("web1")) as session:
+    with there(fork, Endpoint("web1")) as session:
         session.put("bundle", iter(blocks), unpack="tar", progress=seen.append)
         assert seen == [3, 300_000]
         assert session.sent == 300_003
@@ -132,16 +132,16 @@ def test_blocks_arrive_whole_and_their_progress_is_told(apart: Apart) -> None:
 
 
 def test_an_upload_that_fails_over_there_is_an_error_here_and_the_next_question_is_understood(
-    apart: Apart,
+    fork: Fork,
 ) -> None:
-    with there(apart, Endpoint("web1")) as session:
+    with there(fork, Endpoint("web1")) as session:
         with pytest.raises(HostError, match="web1: the disk is full"):
             session.put("full", iter([b"x" * 1_000_000] * 5))
         assert session.run(Script("id"), timeout=5).rc == 3
 
 
-def test_lines_come_while_a_script_runs_and_then_its_reply(apart: Apart) -> None:
-    with there(apart, Endpoint("web1")) as session:
+def test_lines_come_while_a_script_runs_and_then_its_reply(fork: Fork) -> None:
+    with there(fork, Endpoint("web1")) as session:
         stream = session.stream(Script("tail"), timeout=7, idle=2)
         lines = []
         while True:
@@ -154,23 +154,23 @@ def test_lines_come_while_a_script_runs_and_then_its_reply(apart: Apart) -> None
         assert session.received == 3
 
 
-def test_errors_come_back_as_they_are(apart: Apart) -> None:
+def test_errors_come_back_as_they_are(fork: Fork) -> None:
     with pytest.raises(HostError, match=r"^dead: nobody answers$"):
-        there(apart, Endpoint("dead"))
-    with there(apart, Endpoint("web1")) as session:
+        there(fork, Endpoint("dead"))
+    with there(fork, Endpoint("web1")) as session:
         with pytest.raises(HostError, match=r"^web1: the connection was lost$"):
             session.run(Script("lost"), timeout=5)
         with pytest.raises(HostError, match=r"^web1: too quiet$"):
             list(session.stream(Script("breaks")))
 
 
-def test_a_password_is_asked_for_in_the_first_process(apart: Apart) -> None:
-    with there(apart, Endpoint("sudo"), password=lambda sentence: Secret(f"secret {sentence}")) as session:
+def test_a_password_is_asked_for_in_the_first_process(fork: Fork) -> None:
+    with there(fork, Endpoint("sudo"), password=lambda sentence: Secret(f"secret {sentence}")) as session:
         assert session.host.name == "sudo"
 
 
-def test_leaving_a_stream_early_closes_the_session(apart: Apart) -> None:
-    session = there(apart, Endpoint("web1"))
+def test_leaving_a_stream_early_closes_the_session(fork: Fork) -> None:
+    session = there(fork, Endpoint("web1"))
     stream = session.stream(Script("tail"))
     next(stream)
     stream.close()
@@ -178,8 +178,8 @@ def test_leaving_a_stream_early_closes_the_session(apart: Apart) -> None:
         session.run(Script("id"), timeout=5)
 
 
-def test_a_process_that_is_gone_is_a_lost_connection(apart: Apart) -> None:
-    with there(apart, Endpoint("web1")) as session:
+def test_a_process_that_is_gone_is_a_lost_connection(fork: Fork) -> None:
+    with there(fork, Endpoint("web1")) as session:
         pid = _keeper(session)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(
@@ -187,14 +187,14 @@ def test_a_process_that_is_gone_is_a_lost_connection(apart: Apart) -> None:
         ):
             session.run(Script("id"), timeout=5)
         with pytest.raises(HostError, match="web2"):
-            there(apart, Endpoint("web2"))
+            there(fork, Endpoint("web2"))
 
 
-def test_it_ends_when_it_is_closed_with_what_waits_for_it(apart: Apart) -> None:
-    with there(apart, Endpoint("web1")) as session:
+def test_it_ends_when_it_is_closed_with_what_waits_for_it(fork: Fork) -> None:
+    with there(fork, Endpoint("web1")) as session:
         pid = _keeper(session)
-        apart.close()
-        apart.close()
+        fork.close()
+        fork.close()
         assert wait(lambda: _gone(pid), 5)
         with pytest.raises(HostError, match="web1"):
             session.run(Script("id"), timeout=5)
@@ -202,8 +202,8 @@ def test_it_ends_when_it_is_closed_with_what_waits_for_it(apart: Apart) -> None:
 
 def test_it_ends_with_the_first_process_however_that_ends() -> None:
     script = (
-        "import os, time; from deploy.shortcut.fork import Apart; apart = Apart();"
-        "print(apart._pid, flush=True); time.sleep(60)"
+        "import os, time; from deploy.shortcut.fork import Fork; fork = Fork();"
+        "print(fork._pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -228,45 +228,69 @@ def test_it_does_not_pay_once_there_are_threads_or_where_there_is_one_processor(
 ) -> None:
     monkeypatch.setattr("threading.active_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
-    assert Apart.pays()
+    assert forking.pays()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
-    assert not Apart.pays()
+    assert not forking.pays()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     monkeypatch.setattr("threading.active_count", lambda: 2)
-    assert not Apart.pays()
+    assert not forking.pays()
 
 
 def test_where_no_process_can_be_started_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> int:
         raise BlockingIOError("Resource temporarily unavailable")
 
-    monkeypatch.setattr(Apart, "pays", lambda: True)
+    monkeypatch.setattr(forking, "pays", lambda: True)
     monkeypatch.setattr(os, "fork", refused)
-    with Apart.begun() as apart:
-        assert apart is None
+    assert forking.begun() is None
 
 
-def test_openings_without_another_process_have_their_sessions_in_this_one(
+def test_without_another_process_sessions_are_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "connect", connect)
+    with Ahead(None) as connections, connections.connect(Endpoint("web1")) as session:
+        assert _keeper(session) == os.getpid()
+
+
+def test_hosts_that_are_expected_are_connected_to_before_they_are_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    begun: dict[str, int] = {}
+
+    def counted(host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Far:
+        begun[host.name] = begun.get(host.name, 0) + 1
+        return connect(host, password=password)
+
+    monkeypatch.setattr(transport, "connect", counted)
+    hosts = [Endpoint("web1", "192.0.2.1"), Endpoint("dead", "192.0.2.2"), Endpoint("down")]
+    with Ahead(None) as connections:
+        connections.expect(hosts)
+        assert wait(lambda: begun == {"web1": 1, "dead": 1}, 5)  # one without an address is not tried
+        connections.connect(hosts[0]).close()
+        with pytest.raises(HostError, match="dead"):
+            connections.connect(hosts[1])
+        assert begun == {"web1": 1, "dead": 1}
+        connections.connect(hosts[0]).close()  # a second time is another session
+    assert begun == {"web1": 2, "dead": 1}
+
+
+def test_sessions_that_nobody_asked_for_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
     monkeypatch.setattr(transport, "connect", connect)
-    openings = Openings(None, Future())
-    with openings.connect(Endpoint("web1")) as session:
-        assert _keeper(session) == os.getpid()
-    openings.close()
+    monkeypatch.setattr(Far, "close", lambda self: closed.append(self.host.name))
+    with Ahead(None) as connections:
+        connections.expect([Endpoint("web1", "192.0.2.1"), Endpoint("web2", "192.0.2.2")])
+        taken = connections.connect(Endpoint("web2", "192.0.2.2"))
+    assert wait(lambda: closed == ["web1"], 5)
+    taken.close()
 
 
-def test_openings_with_another_process_have_all_their_sessions_there(apart: Apart) -> None:
-    openings = Openings(None, Future(), apart)
-    openings.begin({Endpoint("web1"): None}, "")
-    taken = openings.take(Endpoint("web1"))
-    assert taken is not None
-    with taken.session as first, openings.connect(Endpoint("web2")) as second:
-        pids = {_keeper(session) for session in (first, second)}
+def test_with_another_process_all_sessions_are_there(fork: Fork) -> None:
+    with Ahead(None, fork) as connections:
+        connections.expect([Endpoint("web1", "192.0.2.1")])
+        with connections.connect(Endpoint("web1")) as first, connections.connect(Endpoint("web2")) as second:
+            pids = {_keeper(session) for session in (first, second)}
     assert len(pids) == 1
     assert os.getpid() not in pids
-    openings.close()
-    apart.close()
     assert wait(lambda: all(map(_gone, pids)), 5)
 
 
