@@ -158,7 +158,7 @@ commit() {
 
 fail() { # scope
   if [ "$1" != 0 ]; then lose "$1"; return; fi
-  for one in 0 $scopes; do lost "$one" || disown "$one"; done
+  for one in 0 $scopes; do lost "$one" || abandon "$one"; done
   recover
   finish failed
   exit 1
@@ -169,7 +169,7 @@ lose() { # scope
   ended="$ended$1 "
   event lost "$1"
   settle
-  disown "$1"
+  abandon "$1"
   case "$proofs" in *" $1 "*) return ;; esac
   [ ! -e "$RUN/ids.$1" ] || cat "$RUN/ids.$1" >> "$RUN/lost-ids"
   if [ -e "$STATE/undo" ] && [ -e "$RUN/rename.$1" ] && [ ! -e "$STATE/kept/$1" ]; then
@@ -178,7 +178,7 @@ lose() { # scope
   fi
 }
 
-disown() { # scope: what is to be done where it did not come about
+abandon() { # scope: what is to be done where it did not come about
   case "$proofs" in *" $1 "*) ;; *) [ ! -e "$RUN/failed.$1" ] || sh "$RUN/failed.$1" 9>&- ;; esac
 }
 
