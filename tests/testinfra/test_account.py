@@ -66,7 +66,9 @@ def test_its_folders_belong_to_whom_they_should(host: Host, site: App) -> None:
 def test_the_site_cannot_write_its_own_code(host: Host, site: App, serving: AppFacts) -> None:
     code = [f"{site.root}/{part}" for part in ("releases", "venvs", "activations", "current")]
     with host.sudo(site.user):
-        writable = host.check_output("find %s %s %s %s -writable ! -type l -print -quit", *code)
+        writable = host.check_output(
+            "find %s %s %s %s -writable ! -type l -print -quit -o -type d ! -readable -prune", *code
+        )
     assert not writable, f"{site.user} may write {writable}"
 
 
