@@ -14,7 +14,8 @@ from deploy.shell import Script, sh
 class Held:
     """One release on one host, from its record.
 
-    staged: when it came, UTC. by: who brought it. healthy, failed: when it last was, None for never.
+    staged: when it came, UTC. by: who brought it. healthy, failed: when it last was, None for never. left: when it
+    was gone back from, None where it never was, or was healthy again since.
     size: KiB of its code, None when its folder is gone. venv: its packages' folder. current: it serves.
     """
 
@@ -25,6 +26,7 @@ class Held:
     commit: str
     healthy: str | None
     failed: str | None
+    left: str | None
     size: int | None
     current: bool
 
@@ -34,7 +36,7 @@ class Held:
         if self.current:
             return "current"
         if self.healthy is not None:
-            return "healthy"
+            return "healthy" if self.left is None else "healthy, gone back from"
         return "failed" if self.failed is not None else "staged"
 
 
@@ -56,6 +58,8 @@ def parse(output: bytes) -> list[Held]:
             found.append({"id": value})
         elif found:
             found[-1][key] = value
+            if key == "healthy":
+                found[-1].pop("left", None)
     return [
         Held(
             id=told["id"],
@@ -65,6 +69,7 @@ def parse(output: bytes) -> list[Held]:
             commit=told.get("commit", ""),
             healthy=told.get("healthy"),
             failed=told.get("failed"),
+            left=told.get("left"),
             size=int(told["size"]) if told.get("size") else None,
             current=told["id"] == current,
         )
@@ -73,18 +78,18 @@ def parse(output: bytes) -> list[Held]:
 
 
 def target(app: str, held: Mapping[str, Sequence[Held]], to: str | None = None) -> Held:
-    """The release that all hosts go back to: the newest that was healthy on every one and is older than what
-    serves; or ``to``.
+    """The release that all hosts go back to: the newest that was healthy on every one, is older than what serves, and
+    was gone back from on none; or ``to``.
 
     held: by host. Raises InputError, naming the host, when there is none.
     """
-    usable = {host: {one.id: one for one in releases if _usable(one)} for host, releases in held.items()}
+    there = {host: usable(releases) for host, releases in held.items()}
     if to is not None:
-        for host, releases in usable.items():
+        for host, releases in there.items():
             if to not in releases:
                 known = ", ".join(releases) or "none"
                 raise InputError(f"{host} holds no healthy release {to} of {app}; it has {known}")
-        return next(iter(usable.values()))[to]
+        return next(iter(there.values()))[to]
     serving = {
         host: next((one.id for one in releases if one.current), None) for host, releases in held.items()
     }
@@ -92,16 +97,23 @@ def target(app: str, held: Mapping[str, Sequence[Held]], to: str | None = None) 
         if id is None:
             raise InputError(f"{host} serves no release of {app}, so there is nothing to go back from")
     newest = max(id for id in serving.values() if id is not None)
-    common = set.intersection(*(set(releases) for releases in usable.values()))
+    common = set.intersection(*(set(releases) for releases in there.values()))
     older = [id for id in common if id < newest and any(serving[host] != id for host in serving)]
-    if not older:
+    good = [id for id in older if all(releases[id].left is None for releases in there.values())]
+    if not good:
         hosts = ", ".join(held)
+        left = (
+            f" but {', '.join(sorted(older))}, which was gone back from (--to goes there all the same)"
+            if older
+            else ""
+        )
         raise InputError(
-            f"there is no earlier release of {app} that was healthy on {hosts}, so nothing to go back to; "
+            f"there is no earlier release of {app} that was healthy on {hosts}{left}, so nothing to go back to; "
             "invoke releases shows what is there"
         )
-    return next(iter(usable.values()))[max(older)]
+    return next(iter(there.values()))[max(good)]
 
 
-def _usable(one: Held) -> bool:
-    return one.healthy is not None and one.size is not None and bool(one.venv)
+def usable(releases: Sequence[Held]) -> dict[str, Held]:
+    """Those of a host's releases that can be gone back to, by id: healthy once, and still there."""
+    return {one.id: one for one in releases if one.healthy is not None and one.size is not None and one.venv}

@@ -62,7 +62,7 @@ def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> 
         if begun["digest"] == digest and begun["id"] >= max(serving, default=""):
             return replace(release, id=begun["id"])
     release = replace(release, id=_after(max(serving, default=""), release.id))
-    _write(file, json.dumps({"id": release.id, "digest": digest}))
+    write(file, json.dumps({"id": release.id, "digest": digest}))
     return release
 
 
@@ -99,10 +99,11 @@ def migrating(app: App, release: Release, state: Path) -> Migrating | None:
 def remember_migrating(app: App, release: Release, migrating: Migrating, state: Path) -> None:
     """Keep it until the release is :func:`completed`: a later run of the same release must not migrate twice."""
     told = {"id": release.id, "host": migrating.host, "done": migrating.done}
-    _write(_migrating(app, state), json.dumps(told))
+    write(_migrating(app, state), json.dumps(told))
 
 
-def _write(file: Path, text: str) -> None:
+def write(file: Path, text: str) -> None:
+    """Keep ``text`` in ``file``, which is replaced as a whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.{os.getpid()}")
     new.write_text(text)

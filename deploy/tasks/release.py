@@ -12,6 +12,7 @@ from deploy.tasks.common import chosen, connections, password_once, state, task
 from deploy.tasks.provision import exit_code
 
 if TYPE_CHECKING:
+    from deploy.engine.events import Report
     from deploy.engine.reach import Reach
     from deploy.errors import BarehostError
     from deploy.inventory.hosts import Host
@@ -67,7 +68,8 @@ def release(
             return known[key]
 
         hosts = _with(picked, site, shipped)
-        code = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v, sessions)
+        reports = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v, sessions)
+        code = exit_code(reports, check=False)
         if code == 0:
             shown = {app.name: app for one in hosts for app in one.apps if app.name in one.releases}
             for app in shown.values():
@@ -96,11 +98,21 @@ def rollback(
     from deploy import report
     from deploy.release.listing import target
     from deploy.release.source import whoami
+    from deploy.release.unfinished import Rollbacks, command_of
     from deploy.site.release import Release
 
     hosts = chosen(host, group, inventory)
     held, lost = _held(hosts, site, max_fail)
-    back = {name: target(name, by_host, to or None) for name, by_host in held.items()}
+    begun = {name: Rollbacks(state(), hosts[0].project, name) for name in held}
+    command = command_of(held, {name for by_host in held.values() for name in by_host})
+    back = {}
+    for name, by_host in held.items():
+        again = None if to else begun[name].target(by_host, command)
+        back[name] = target(name, by_host, to or again)
+        if again and not json:
+            report.say(
+                f"{name}: going on with the rollback to {again} that was not finished; --to names another"
+            )
 
     def earlier(host: Host, app: App) -> Release:
         if host.name in lost:
@@ -108,22 +120,18 @@ def rollback(
         venv = next(one.venv for one in held[app.name][host.name] if one.id == back[app.name].id)
         return Release(back[app.name].id, None, ship=True, by=whoami(), venv=venv)
 
+    picked = _with(hosts, site, earlier)
+    for name, by_host in held.items():
+        begun[name].begin(back[name].id, by_host, command)
     for app in {app.name: app for one in hosts for app in one.apps if app.name in back and app.migrate}:
         if not json:
             report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
     with connections() as sessions:
-        return _roll(
-            "rollback",
-            _with(hosts, site, earlier),
-            batch,
-            max_fail,
-            keep_going,
-            wait,
-            json,
-            v,
-            sessions,
-            lost,
-        )
+        reports = _roll("rollback", picked, batch, max_fail, keep_going, wait, json, v, sessions, lost)
+    code = exit_code(reports, check=False)
+    for name in held:
+        begun[name].end({one.host for one in reports if _there(one, name)}, whole=code == 0)
+    return code
 
 
 @task(help=SWITCH)
@@ -158,9 +166,9 @@ def restart(
         return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
 
     with connections() as sessions:
-        return _roll(
-            "restart", _with(hosts, site, same), batch, max_fail, keep_going, wait, json, v, sessions, lost
-        )
+        picked = _with(hosts, site, same)
+        reports = _roll("restart", picked, batch, max_fail, keep_going, wait, json, v, sessions, lost)
+    return exit_code(reports, check=False)
 
 
 @task(help={"site": SWITCH["site"]})
@@ -289,9 +297,8 @@ def _roll(
     verbose: int,
     sessions: Connections,
     lost: Mapping[str, BarehostError] | None = None,
-) -> int:
-    """lost: hosts that could not be asked for their releases, and so
-    are not begun."""
+) -> list[Report]:
+    """lost: hosts that could not be asked for their releases, and so are not begun."""
     from deploy import report
 
     sessions.expect([one for one in hosts if not lost or one.name not in lost])
@@ -318,4 +325,11 @@ def _roll(
             connect=connect,
         )
         shown.close(reports)
-    return exit_code(reports, check=False)
+    return reports
+
+
+def _there(report: Report, site: str) -> bool:
+    """Whether the site serves on this host what the run was to bring, and is done with it."""
+    return report.outcome in ("changed", "unchanged", "failed") and not any(
+        one.scope in (None, site) for one in report.failures
+    )

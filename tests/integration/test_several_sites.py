@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from booting import Clone
-from releasing import broken, ship
+from releasing import broken, edit, serving, ship
 from sites import HELLO, Project, ask, leftovers, sh, visitors
 
 from deploy.staging import Image, StagingHost
@@ -121,3 +121,38 @@ def test_each_site_fails_by_itself_and_the_run_says_which(
         project.provision()
     assert {answer(host, name) for name in bad if name != "refused"} == set(bad) - {"refused"}
     project.settled()
+
+
+def test_a_rollback_skips_what_was_gone_back_from_and_a_retry_goes_to_the_same_release(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host, {"hello": HELLO})
+    releases = [serving(host)]
+    for number in range(2):
+        edit(project, f"# {number}")
+        ship(project)
+        releases.append(serving(host))
+    ship(project, task="rollback")
+    assert serving(host) == releases[1]
+    edit(project, "# after a rollback")
+    ship(project)
+    releases.append(serving(host))
+
+    sh(
+        host, "mkdir /srv/hello/.gone && mount -t tmpfs tmpfs /srv/hello/.gone"
+    )  # what is pruned goes through it
+    failed = broken(project, "--json", task="rollback")
+    assert serving(host) == releases[1], "the third was gone back from, so it is skipped"
+    assert failed.report()["failure"]["command"].startswith("prune")
+    sh(host, "umount /srv/hello/.gone")
+    ship(project, task="rollback")
+    assert serving(host) == releases[1], "the same command again goes no further back"
+    ship(project, task="rollback")
+    assert serving(host) == releases[0]
+    refused = broken(project, task="rollback", code=3)
+    assert "no earlier release" in refused.err
+    ship(project, "--to", releases[2], task="rollback")
+    assert serving(host) == releases[2]
+    ship(project, task="rollback")
+    assert serving(host) == releases[0]

@@ -248,6 +248,7 @@ def held(id: str, **keys: Any) -> Held:
         "commit": "",
         "healthy": "t",
         "failed": None,
+        "left": None,
         "size": 1,
     }
     return Held(id=id, **{**values, "current": False, **keys})
@@ -268,6 +269,12 @@ def test_the_records_of_a_host_are_read_newest_first():
         parse(b"")
 
 
+def test_a_release_that_was_gone_back_from_is_marked_until_it_is_healthy_again():
+    lines = b"current r3\nrelease r3\nhealthy t\nrelease r2\nhealthy t1\nleft t2\n"
+    lines += b"release r1\nhealthy t1\nleft t2\nhealthy t3\n"
+    assert [(one.id, one.left) for one in parse(lines)] == [("r3", None), ("r2", "t2"), ("r1", None)]
+
+
 NOW = held("r3", current=True)
 
 
@@ -280,6 +287,9 @@ NOW = held("r3", current=True)
         ({"a": [NOW, held("r2"), held("r1")], "b": [NOW, held("r1")]}, None, "r1"),
         ({"a": [held("r4"), NOW, held("r2")]}, None, "r2"),
         ({"a": [NOW, held("r2"), held("r1")]}, "r1", "r1"),
+        ({"a": [NOW, held("r2", left="t"), held("r1")]}, None, "r1"),
+        ({"a": [NOW, held("r2"), held("r1")], "b": [NOW, held("r2", left="t"), held("r1")]}, None, "r1"),
+        ({"a": [NOW, held("r2", left="t"), held("r1")]}, "r2", "r2"),
     ],
 )
 def test_where_a_fleet_goes_back_to(hosts: dict[str, list[Held]], to: str | None, found: str):
@@ -292,6 +302,7 @@ def test_where_a_fleet_goes_back_to(hosts: dict[str, list[Held]], to: str | None
         ({"a": [NOW]}, None, "no earlier release of hello that was healthy on a"),
         ({"a": [NOW, held("r2")], "b": [NOW, held("r1")]}, None, "was healthy on a, b"),
         ({"a": [held("r2")]}, None, "a serves no release of hello"),
+        ({"a": [NOW, held("r2", left="t")]}, None, "but r2, which was gone back from .--to goes there"),
         ({"a": [NOW, held("r2")], "b": [NOW]}, "r2", "b holds no healthy release r2 of hello; it has r3"),
         ({"a": [NOW, held("r2", healthy=None)]}, "r2", "a holds no healthy release r2"),
     ],
