@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 import traceback
@@ -18,17 +19,21 @@ from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.schema.marked import nearest
+from deploy.site.release import Delivery
 
 Role = Callable[[Host, Facts], Iterator[Resource]]
 """A pure function: what a host with these facts should hold. It never connects."""
 
+NOTHING = Delivery()
 
-def roles_of(host: Host, only: Collection[str] = ()) -> list[Role]:
+
+def roles_of(host: Host, delivery: Delivery = NOTHING, only: Collection[str] = ()) -> list[Role]:
     """The roles a host has, in the inventory's order; ``roles/`` of the user's own project wins over ours.
 
-    only: names of roles that count, where a run is about a part of the host; none: all.
+    delivery: what this run brings; a role with a parameter of that name is given it. only: names of roles that count,
+    where a run is about a part of the host; none: all.
     """
-    return [_role(host, name) for name in host.roles if not only or name in only]
+    return [_role(host, name, delivery) for name in host.roles if not only or name in only]
 
 
 def module_of(host: Host, name: str) -> ModuleType:
@@ -42,9 +47,11 @@ def module_of(host: Host, name: str) -> ModuleType:
     raise InputError(f"{host.name}: there is no role {name!r}, in {where} or ours{nearest(name, _ours())}")
 
 
-def _role(host: Host, name: str) -> Role:
+def _role(host: Host, name: str, delivery: Delivery) -> Role:
     word = name.replace("-", "_")
     role = _function(module_of(host, name), word)
+    if "delivery" in inspect.signature(role).parameters:
+        role = functools.partial(role, delivery=delivery)
     own = _own(host, word)
     return _guarded(role, own) if own else role
 
@@ -61,7 +68,7 @@ def _own(host: Host, word: str) -> Path | None:
     return own if own.is_file() and own.resolve() != (Path(__file__).parent / own.name).resolve() else None
 
 
-def _function(module: ModuleType, word: str) -> Role:
+def _function(module: ModuleType, word: str) -> Callable[..., Iterator[Resource]]:
     role = getattr(module, word, None)
     if not callable(role):
         raise InputError(

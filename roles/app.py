@@ -19,7 +19,7 @@ from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key
 from deploy.roles import module_of
 from deploy.site.app import App
-from deploy.site.release import Release
+from deploy.site.release import Delivery, Release
 
 EXTRAS = {"gevent": "gevent", "eventlet": "eventlet", "tornado": "tornado"}
 """What a worker class needs besides Gunicorn."""
@@ -28,19 +28,19 @@ MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "armhf": "arm
 """Debian's name of an architecture → what Python's markers call it."""
 
 
-def app(host: Host, facts: Facts) -> Iterator[Resource]:
+def app(host: Host, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
     """Every site of the inventory: a present one runs its release, an absent one leaves.
 
     A run that is about one site has a release for that one only, and leaves the others as they are.
     """
     for site in host.apps:
         if site.state == "absent":
-            yield Leaving(site.name, purge=host.purge, scope=site.name)
-        elif site.name in host.releases:
-            yield from serving(host, site, facts)
+            yield Leaving(site.name, purge=delivery.purge, scope=site.name)
+        elif site.name in delivery.releases:
+            yield from serving(host, site, facts, delivery)
 
 
-def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
+def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
     """The code at its place, the packages in their venv, and an activation that runs the one with the other."""
     yield Package("python3")  # what root and Nginx's user run: never the site's own Python
     yield Directory(f"{app.root}/releases", group=app.user, mode=0o750, scope=app.name)
@@ -51,7 +51,7 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
     if now.release is None:
         yield Place(app.name, scope=app.name)
     version = interpreter(app, facts)
-    wanted = host.releases[app.name]
+    wanted = delivery.releases[app.name]
     if wanted.ship and now.release is None and facts.os is not None:
         raise InputError(f"{host.name} serves no release of {app.name} yet; invoke provision makes the first")
     if version is None:
@@ -77,7 +77,7 @@ def serving(host: Host, app: App, facts: Facts) -> Iterator[Resource]:
         yield release(app, id, wanted.folder, now)
         yield needs
         yield built(app, facts, wanted, id, packages, env)
-        if app.migrate and host.migrates:
+        if app.migrate and delivery.migrating(app.name):
             secrets = tuple(app.secrets.values())
             yield Migrated(app.name, id, packages, app.migrate, env, secrets, scope=app.name)
 

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from deploy.engine.events import Report
 from deploy.errors import InputError
-from deploy.inventory.hosts import Host
 
 FORMAT = 1
 """Raised when a file of before could not be understood."""
@@ -24,11 +23,10 @@ class SavedPlan(Struct, frozen=True):
     releases: Mapping[str, str]
 
 
-def write(file: Path, hosts: Sequence[Host], reports: Sequence[Report]) -> None:
-    """Save the plans of a check; a host that could not be looked at is left out."""
-    releases = {name: release.id for host in hosts for name, release in host.releases.items()}
+def write(file: Path, releases: Mapping[str, str], reports: Sequence[Report]) -> None:
+    """Save the plans of a check, with the ids of releases by site; a host that could not be looked at is left out."""
     plans = {report.host: report.plan.as_json() for report in reports if report.plan is not None}
-    text = json.dumps({"barehost plan": FORMAT, "releases": releases, "plans": plans}, indent=1)
+    text = json.dumps({"barehost plan": FORMAT, "releases": dict(releases), "plans": plans}, indent=1)
     try:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

@@ -31,10 +31,11 @@ from deploy.resource import Change, Resource, State, Unprobed
 from deploy.resources.tree import Tree
 from deploy.roles import Role
 from deploy.shell import secrets_travel
+from deploy.site.release import Delivery
 from deploy.transport.connections import Connections, Password
 
-RolesOf = Callable[[Host], Sequence[Role]]
-"""Finds a host's roles by their names."""
+RolesOf = Callable[[Host, Delivery], Sequence[Role]]
+"""Finds a host's roles by their names, and hands them what the run brings."""
 
 Reaching = Callable[[Host, Password | None], AbstractContextManager[Reach]]
 """Opens a way to a host, and closes it."""
@@ -70,6 +71,7 @@ class Errand(Struct, frozen=True):
     """
 
     host: Host
+    delivery: Delivery
     roles: RolesOf
     wishes: Wishes
     known: Facts | None = None
@@ -131,7 +133,7 @@ def carry_out(parcel: Parcel, send: Emit | None = None) -> Ended:
     """
     try:
         errand = _unpacked(parcel)
-        roles = errand.roles(errand.host)
+        roles = errand.roles(errand.host, errand.delivery)
     except BarehostError as error:
         stands = "The host was not contacted."
         return failed(parcel.host, Failure(str(error), error.exit_code, stands=stands))
@@ -178,10 +180,10 @@ class _Telling:
 # -- what a worker must have -------------------------------------------------------------------------------
 
 
-def needed(host: Host) -> list[Path]:
+def needed(host: Host, delivery: Delivery) -> list[Path]:
     """The folders of this machine that converging the host reads."""
     own = [folder for name in ("roles", "templates") if (folder := host.project / name).is_dir()]
-    sources = [release.folder for release in host.releases.values() if release.folder is not None]
+    sources = [release.folder for release in delivery.releases.values() if release.folder is not None]
     wheels = [app.wheels_folder for app in host.apps if app.wheels_folder is not None]
     return list(dict.fromkeys([*own, *sources, *wheels]))
 

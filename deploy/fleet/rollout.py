@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
@@ -20,13 +20,13 @@ from deploy.engine.events import Connecting, Emit, Failure, Finished, Note, Repo
 from deploy.engine.reach import Reach
 from deploy.errors import BarehostError, HostError, InputError, LockedError
 from deploy.facts import Facts
+from deploy.fleet.job import RolesOf
 from deploy.fleet.run import WORKERS, migrating_only, recall, remember
 from deploy.inventory.hosts import Host
 from deploy.release.source import Migrating, migrating, remember_migrating
 from deploy.resource import Phase
-from deploy.roles import Role
 from deploy.site.app import App
-from deploy.site.release import Release
+from deploy.site.release import Delivery, Release
 
 PULSE = 15.0
 """Seconds between signs of life to a host that waits for others; one that is silent for 60 may lose its lock."""
@@ -54,21 +54,24 @@ class Course:
 
 def rollout(
     hosts: Sequence[Host],
-    roles: Callable[[Host], Sequence[Role]],
+    deliveries: Mapping[str, Delivery],
+    roles: RolesOf,
     course: Course,
     emit: Emit,
     *,
     state: Path,
     connect: Callable[[Host], Reach],
 ) -> list[Report]:
-    """Bring every host's ``releases`` to it, all or (as far as can be) none; one report each, in the order given.
+    """Bring every host its delivery, all or (as far as can be) none; one report each, in the order given.
 
     Stage everywhere, migrate each site on one host, switch batch after batch, each proven before the next begins.
     Up to ``max_fail`` hosts that fail are left out. More than that before the first switch: nothing is switched;
     after it: those switched in this run go back, unless ``keep_going``.
     """
     batches(len(hosts), course.batch)  # what is wrong with it is said before any host is contacted
-    run = _Rollout([_Member(host) for host in hosts], roles, course, emit, state, connect)
+    run = _Rollout(
+        [_Member(host, deliveries[host.name]) for host in hosts], roles, course, emit, state, connect
+    )
     try:
         run.roll()
     finally:
@@ -95,6 +98,7 @@ class _Member:
     """One host in a rollout, and how far it is."""
 
     host: Host
+    delivery: Delivery
     reach: Reach | None = None
     before: Facts = field(default_factory=Facts)
     facts: Facts = field(default_factory=Facts)
@@ -141,7 +145,7 @@ class _Member:
 @dataclass
 class _Rollout:
     members: list[_Member]
-    roles: Callable[[Host], Sequence[Role]]
+    roles: RolesOf
     course: Course
     emit: Emit
     state: Path
@@ -212,11 +216,11 @@ class _Rollout:
         nobody migrates if it was done; if not, only it knows how far it came: False, and nothing is switched.
         """
         for member in self.left:
-            for app in migrated_sites(member.host):
+            for app in migrated_sites(member.host, member.delivery):
                 self.migrators.setdefault(app.name, member.host.name)
         for member in self.members:
-            for app in migrated_sites(member.host):
-                earlier = migrating(app, member.host.releases[app.name], self.state)
+            for app in migrated_sites(member.host, member.delivery):
+                earlier = migrating(app, member.delivery.releases[app.name], self.state)
                 if earlier is None or earlier.host != member.host.name:
                     pass
                 elif member.failure is None:
@@ -225,8 +229,8 @@ class _Rollout:
                     self.migrators.pop(app.name, None)
                 elif app.name in self.migrators:
                     stands = (
-                        f"It had begun to migrate {app.name} {member.host.releases[app.name].id}, and only it knows "
-                        "how far that came: nothing was switched on any host."
+                        f"It had begun to migrate {app.name} {member.delivery.releases[app.name].id}, and only it "
+                        "knows how far that came: nothing was switched on any host."
                     )
                     member.failure = structs.replace(member.failure, stands=stands)
                     return False
@@ -255,7 +259,7 @@ class _Rollout:
         self.emit(Connecting(member.host.name))
         member.reach = self.connect(member.host)
         known = recall(self.state, member.host.name) or Facts()
-        served = all(known.app(name).release is not None for name in member.host.releases)
+        served = all(known.app(name).release is not None for name in member.delivery.releases)
         member.facts = known if served else Facts()  # what is remembered may be of before the first release
 
     def _lock(self) -> bool:
@@ -292,12 +296,15 @@ class _Rollout:
         return held if self._all(self.left, attempt) else None
 
     def _converge(self, member: _Member, through: Phase) -> None:
-        host = migrating_only(member.host, self.migrators)
-        migrates = migrated_sites(host) if through >= Phase.MIGRATE else []
-        self._remember(host, migrates, done=False)
+        host = member.host
+        delivery = migrating_only(host.name, member.delivery, self.migrators)
+        migrates = migrated_sites(host, delivery) if through >= Phase.MIGRATE else []
+        self._remember(member, migrates, done=False)
         wishes = Wishes(about=self.course.about, through=through)
         first = member.last is None
-        report, facts = converge(host, self.roles(host), reach(member), wishes, self.emit, member.facts)
+        report, facts = converge(
+            host, self.roles(host, delivery), reach(member), wishes, self.emit, member.facts
+        )
         member.before = facts if first else member.before
         member.last, member.facts = report, facts
         member.changed += tuple(id for id in report.changed if id not in member.changed)
@@ -305,14 +312,15 @@ class _Rollout:
         if report.failure is not None:
             member.failure = report.failure
         else:
-            self._remember(host, migrates, done=True)
+            self._remember(member, migrates, done=True)
 
-    def _remember(self, host: Host, sites: Sequence[App], *, done: bool) -> None:
+    def _remember(self, member: _Member, sites: Sequence[App], *, done: bool) -> None:
         for app in sites:
-            known = migrating(app, host.releases[app.name], self.state)
-            wanted = Migrating(host.name, app.migrate if done else ())
-            if known is None or known.host != host.name or (done and known != wanted):
-                remember_migrating(app, host.releases[app.name], wanted, self.state)
+            release, host = member.delivery.releases[app.name], member.host.name
+            known = migrating(app, release, self.state)
+            wanted = Migrating(host, app.migrate if done else ())
+            if known is None or known.host != host or (done and known != wanted):
+                remember_migrating(app, release, wanted, self.state)
 
     def _switch(self, member: _Member) -> None:
         member.begun = True
@@ -332,16 +340,16 @@ class _Rollout:
         back = {
             app.name: Release(app.release, None, ship=True, venv=app.venv, by=self.course.about)
             for app in member.before.apps
-            if app.release is not None and app.venv is not None and app.name in member.host.releases
+            if app.release is not None and app.venv is not None and app.name in member.delivery.releases
         }
         failure = member.failure
         if failure is None:
             self.emit(Note(member.host.name, "another host failed: going back to what served before"))
         elif failure.exit_code_of_run == HostError.exit_code and not self._is_ours(member):
             return
-        releases: Mapping[str, Release] = {**member.host.releases, **back}
+        releases: Mapping[str, Release] = {**member.delivery.releases, **back}
         changed = member.changed
-        member.host = replace(member.host, releases=releases)
+        member.delivery = structs.replace(member.delivery, releases=releases)
         self._converge(member, Phase.LEAVE)
         member.changed = changed
         member.reverted = member.failure is None
@@ -361,7 +369,7 @@ class _Rollout:
                 return False
             sleep(1)
         for app in reach(member).look([]).facts.apps:
-            known = (member.before.app(app.name).release, member.host.releases.get(app.name))
+            known = (member.before.app(app.name).release, member.delivery.releases.get(app.name))
             if known[1] is not None and app.release not in (known[0], known[1].id):
                 text = f"not taken back: another run has switched {app.name} to {app.release} since"
                 self.emit(Note(member.host.name, text))
@@ -375,10 +383,13 @@ def reach(member: _Member) -> Reach:
     return member.reach
 
 
-def migrated_sites(host: Host) -> list[App]:
-    """The sites whose release in this run brings migrations: one that the host has already was migrated to before."""
+def migrated_sites(host: Host, delivery: Delivery) -> list[App]:
+    """The sites that are to be migrated on the host: a release that it has already was migrated to before."""
     return [
         app
         for app in host.apps
-        if app.migrate and app.name in host.releases and host.releases[app.name].folder is not None
+        if app.migrate
+        and delivery.migrating(app.name)
+        and app.name in delivery.releases
+        and delivery.releases[app.name].folder is not None
     ]

@@ -17,8 +17,9 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     as_completed,
 )
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from msgspec import structs
@@ -43,6 +44,7 @@ from deploy.fleet.job import (
     visit,
 )
 from deploy.inventory.hosts import Host
+from deploy.site.release import Delivery
 from deploy.transport.connections import Password
 
 Answer = TypeVar("Answer")
@@ -75,6 +77,7 @@ def run(
     emit: Emit,
     *,
     state: Path,
+    deliveries: Mapping[str, Delivery] = MappingProxyType({}),
     password: Password | None = None,
     executor: Executor | Distant | None = None,
     reaching: Reaching = over_ssh,
@@ -84,13 +87,14 @@ def run(
     A site's migrations are run once for the whole fleet, by the first host that has the site. Such hosts go ahead,
     one after another; when one fails, those that were not begun are not begun.
 
-    state: the project's state folder, where facts are kept between runs. password: asked once for sudo; workers
+    state: the project's state folder, where facts are kept between runs. deliveries: what the run brings, by host;
+    a host without one keeps the releases that it has. password: asked once for sudo; workers
     elsewhere cannot ask. executor: None means threads of this process, :data:`WORKERS` at most.
     Raises InputError, before any host is contacted, when secrets would travel where others can read them.
     """
     if executor is not None:
         refuse_secrets(hosts, executor)
-    fleet = _Fleet(roles, wishes, emit, state, password, executor, reaching)
+    fleet = _Fleet(roles, wishes, emit, state, deliveries, password, executor, reaching)
     migrators: dict[str, str] = {}  # site → the host that runs its migrations
     for host in hosts:
         for app in host.apps:
@@ -99,9 +103,11 @@ def run(
     if len(hosts) == 1 or not migrators:
         return fleet.side_by_side(hosts)
     reports: dict[str, Report] = {}
-    hosts = [migrating_only(host, migrators) for host in hosts]
+    fleet.deliveries = {
+        host.name: migrating_only(host.name, fleet.delivery(host), migrators) for host in hosts
+    }
     for host in hosts:
-        if host.migrates:
+        if fleet.delivery(host).migrates:
             (reports[host.name],) = fleet.side_by_side([host])
             if reports[host.name].failure is not None:
                 return [reports.get(one.name, Report(one.name, "skipped")) for one in hosts]
@@ -110,12 +116,10 @@ def run(
     return [reports[host.name] for host in hosts]
 
 
-def migrating_only(host: Host, migrators: Mapping[str, str]) -> Host:
-    """The host with the migrations of only those sites that it was chosen for."""
-    apps = tuple(
-        app if migrators.get(app.name) == host.name else structs.replace(app, migrate=()) for app in host.apps
-    )
-    return replace(host, apps=apps, migrates=any(app.migrate for app in apps))
+def migrating_only(host: str, delivery: Delivery, migrators: Mapping[str, str]) -> Delivery:
+    """What the host is brought, with the migrations of only those sites that it was chosen for."""
+    chosen = frozenset(site for site, name in migrators.items() if name == host)
+    return structs.replace(delivery, migrates=chosen)
 
 
 @dataclass
@@ -126,10 +130,14 @@ class _Fleet:
     wishes: Wishes
     emit: Emit
     state: Path
+    deliveries: Mapping[str, Delivery]
     password: Password | None
     executor: Executor | Distant | None
     reaching: Reaching
     digests: dict[Path, str] = field(default_factory=dict)
+
+    def delivery(self, host: Host) -> Delivery:
+        return self.deliveries.get(host.name, Delivery())
 
     def side_by_side(self, hosts: Sequence[Host]) -> list[Report]:
         """Every host by a worker of its own."""
@@ -144,7 +152,9 @@ class _Fleet:
     def _begin(self, host: Host, executor: Executor | Distant) -> Future[Ended]:
         if isinstance(executor, ThreadPoolExecutor):
             return self._here(host, executor)
-        self.roles(host)  # what is wrong with a role is said before any host is contacted
+        self.roles(
+            host, self.delivery(host)
+        )  # what is wrong with a role is said before any host is contacted
         errand = self._errand(host)
         wishes = structs.replace(errand.wishes, saved=_of(host, errand.wishes.saved))
         parcel = pack(structs.replace(errand, wishes=wishes, needs=self._needs(host)))
@@ -153,14 +163,16 @@ class _Fleet:
         return executor.submit(carry_out, parcel)
 
     def _here(self, host: Host, pool: ThreadPoolExecutor) -> Future[Ended]:
-        return pool.submit(visit, self._errand(host), self.roles(host), self.emit, self.password)
+        roles = self.roles(host, self.delivery(host))
+        return pool.submit(visit, self._errand(host), roles, self.emit, self.password)
 
     def _errand(self, host: Host) -> Errand:
-        return Errand(host, self.roles, self.wishes, recall(self.state, host.name), reaching=self.reaching)
+        known = recall(self.state, host.name)
+        return Errand(host, self.delivery(host), self.roles, self.wishes, known, reaching=self.reaching)
 
     def _needs(self, host: Host) -> tuple[tuple[Path, str], ...]:
         """Each folder is read once a run, however many hosts need it."""
-        folders = needed(host)
+        folders = needed(host, self.delivery(host))
         for folder in folders:
             if folder not in self.digests:
                 self.digests[folder] = digest(folder)

@@ -38,18 +38,12 @@ class Host(Endpoint):
     groups: every group it is in but ``all``, the most general first.
     vars: its variables, the connection's and ``apps`` included only as far as they hold no secret.
     roles: names of roles, in the order they are evaluated.
-    migrates: whether the once-a-release migrations of its sites run here; said by a run: one host of a fleet.
-    purge: whether sites with ``state: absent`` lose their shared data too; said by a run, never by the inventory.
-    releases: the deploy.site.release.Release each site gets where it has none; put there by a run.
     """
 
     groups: tuple[str, ...] = ()
     vars: Mapping[str, Any] = field(default_factory=Frozen, repr=False)
     apps: tuple[App, ...] = ()
     roles: tuple[str, ...] = DEFAULT_ROLES
-    releases: Mapping[str, Any] = field(default_factory=Frozen, compare=False)
-    purge: bool = False
-    migrates: bool = True
 
     def app(self, name: str) -> App:
         """The site of that name; an InputError names the nearest when there is none."""

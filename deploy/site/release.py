@@ -1,10 +1,11 @@
-"""A release of a site as a value: which code, from where. Reads nothing, contacts no host."""
+"""Releases of sites as values, and what a run brings to a host of them. Reads nothing, contacts no host."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class Release(Struct, frozen=True):
@@ -24,3 +25,20 @@ class Release(Struct, frozen=True):
     by: str = ""
     venv: str = ""
     renew: str = ""
+
+
+class Delivery(Struct, frozen=True):
+    """What one run brings to a host, beside what the inventory says of it.
+
+    releases: by site, the one it gets where it has none, or the one it is to have; other sites stay as they are.
+    purge: sites with ``state: absent`` lose their shared data too.
+    migrates: sites whose migrations, once a release, run on this host; None: those of all its sites.
+    """
+
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    purge: bool = False
+    migrates: frozenset[str] | None = None
+
+    def migrating(self, site: str) -> bool:
+        """Whether the site's migrations run on this host."""
+        return self.migrates is None or site in self.migrates

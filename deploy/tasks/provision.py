@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deploy.engine.events import Report
     from deploy.fleet.run import Distant
     from deploy.inventory.hosts import Host
+    from deploy.site.release import Delivery
 
 
 @task(
@@ -136,25 +137,27 @@ def _converge(
         from deploy.roles import roles_of
 
         saved = savedplan.read(Path(plan)) if plan else None
-        hosts = prepared(picked, purge=purge, ids=saved.releases if saved else None)
+        deliveries = prepared(picked, purge=purge, ids=saved.releases if saved else None)
         wishes = Wishes(f"{whoami()} provision", saved.plans if saved else None, check=check, diffs=diff)
-        names = [one.name for one in hosts]
+        names = [one.name for one in picked]
         with (
             workers(executor) as others,
             report.reporter(json=json, verbose=verbose, diff=diff, hosts=names) as shown,
         ):
             reports = fleet.run(
-                hosts,
+                picked,
                 roles_of,
                 wishes,
                 shown,
                 state=state(),
+                deliveries=deliveries,
                 executor=others,
                 reaching=job.over_ssh if sessions is None else job.through(sessions),
             )
             shown.close(reports)
     if out:
-        savedplan.write(Path(out), hosts, reports)
+        ids = {site: one.id for each in deliveries.values() for site, one in each.releases.items()}
+        savedplan.write(Path(out), ids, reports)
     return exit_code(reports, check=check)
 
 
@@ -169,22 +172,21 @@ def workers(executor: str) -> AbstractContextManager[Distant | None]:
 
 def prepared(
     hosts: Sequence[Host], *, purge: bool = False, ids: Mapping[str, str] | None = None
-) -> list[Host]:
-    """The hosts with the release that each site would get where it has none yet; the same on every host.
+) -> dict[str, Delivery]:
+    """By host, the release that each site would get where it has none yet; the same on every host.
 
     ids: of releases by site, where a saved plan has named them already.
     """
-    from dataclasses import replace
     from datetime import UTC, datetime
 
     from msgspec import structs
 
     from deploy.release.source import release_of
-    from deploy.site.release import Release
+    from deploy.site.release import Delivery, Release
 
     now = datetime.now(UTC)
     known: dict[object, Release] = {}
-    done = []
+    done = {}
     for host in hosts:
         releases = {}
         for app in host.apps:
@@ -193,7 +195,7 @@ def prepared(
                 known[key] = known.get(key) or release_of(app, state(), now=now)
                 id = (ids or {}).get(app.name, known[key].id)
                 releases[app.name] = structs.replace(known[key], id=id)
-        done.append(replace(host, releases=releases, purge=purge))
+        done[host.name] = Delivery(releases, purge)
     return done
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
     from deploy.release.listing import Held
     from deploy.site.app import App
-    from deploy.site.release import Release
+    from deploy.site.release import Delivery, Release
     from deploy.transport.connections import Connections
 
 ROLES = ("gunicorn", "app")
@@ -67,11 +67,13 @@ def release(
                 known[key] = resumed(code, app, state(), serving)
             return known[key]
 
-        hosts = _with(picked, site, shipped)
-        reports = _roll("release", hosts, batch, max_fail, keep_going, wait, json, v, sessions)
+        hosts, brought = _with(picked, site, shipped)
+        reports = _roll("release", hosts, brought, batch, max_fail, keep_going, wait, json, v, sessions)
         code = exit_code(reports, check=False)
         if code == 0:
-            shown = {app.name: app for one in hosts for app in one.apps if app.name in one.releases}
+            shown = {
+                app.name: app for one in hosts for app in one.apps if app.name in brought[one.name].releases
+            }
             for app in shown.values():
                 completed(app, state())
         return code
@@ -120,14 +122,14 @@ def rollback(
         venv = next(one.venv for one in held[app.name][host.name] if one.id == back[app.name].id)
         return Release(back[app.name].id, None, ship=True, by=whoami(), venv=venv)
 
-    picked = _with(hosts, site, earlier)
+    picked, brought = _with(hosts, site, earlier)
     for name, by_host in held.items():
         begun[name].begin(back[name].id, by_host, command)
     for app in {app.name: app for one in hosts for app in one.apps if app.name in back and app.migrate}:
         if not json:
             report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
     with connections() as sessions:
-        reports = _roll("rollback", picked, batch, max_fail, keep_going, wait, json, v, sessions, lost)
+        reports = _roll("rollback", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost)
     code = exit_code(reports, check=False)
     for name in held:
         begun[name].end({one.host for one in reports if _there(one, name)}, whole=code == 0)
@@ -166,8 +168,8 @@ def restart(
         return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
 
     with connections() as sessions:
-        picked = _with(hosts, site, same)
-        reports = _roll("restart", picked, batch, max_fail, keep_going, wait, json, v, sessions, lost)
+        picked, brought = _with(hosts, site, same)
+        reports = _roll("restart", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost)
     return exit_code(reports, check=False)
 
 
@@ -232,20 +234,22 @@ def history(
     return failed
 
 
-def _with(hosts: Sequence[Host], site: str, release: Callable[[Host, App], Release]) -> list[Host]:
-    """The hosts that have a chosen site, with the release that each is to get; other sites are left as they are."""
-    from dataclasses import replace
-
+def _with(
+    hosts: Sequence[Host], site: str, release: Callable[[Host, App], Release]
+) -> tuple[list[Host], dict[str, Delivery]]:
+    """The hosts that have a chosen site, and by host the release that each is to get; other sites stay as they are."""
     from deploy.errors import InputError
+    from deploy.site.release import Delivery
 
-    done = []
+    done, brought = [], {}
     for host in hosts:
         apps = [app for app in host.apps if app.state == "present" and (not site or app.name == site)]
         if apps:
-            done.append(replace(host, releases={app.name: release(host, app) for app in apps}))
+            done.append(host)
+            brought[host.name] = Delivery({app.name: release(host, app) for app in apps})
     if not done:
         raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
-    return done
+    return done, brought
 
 
 def _held(
@@ -289,6 +293,7 @@ def _held(
 def _roll(
     what: str,
     hosts: Sequence[Host],
+    deliveries: Mapping[str, Delivery],
     batch: str,
     max_fail: int,
     keep_going: bool,
@@ -318,7 +323,8 @@ def _roll(
     with report.reporter(json=json, verbose=verbose, diff=False, hosts=names) as shown:
         reports = rollout(
             hosts,
-            lambda host: roles_of(host, only=ROLES),
+            deliveries,
+            lambda host, delivery: roles_of(host, delivery, only=ROLES),
             course,
             shown,
             state=state(),

@@ -19,10 +19,10 @@ from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Resource
 from deploy.resources.path import File
-from deploy.site.release import Release
 from tests.unit.fakes.fake import FakeHost, Thing
 
-WEB1 = Host("web1", address="192.0.2.1", releases={"hello": Release("20261123-000000", Path("src"))})
+WEB1 = Host("web1", address="192.0.2.1")
+RELEASES = {"hello": "20261123-000000"}
 
 
 def role(host: Host, facts: Facts) -> Iterator[Resource]:
@@ -38,7 +38,7 @@ def run(fake: FakeHost, saved: dict[str, Any] | None, *, check: bool = False) ->
 @pytest.fixture
 def saved(tmp_path: Path) -> savedplan.SavedPlan:
     """What a check of a bare host saved."""
-    savedplan.write(tmp_path / "plan", [WEB1], [run(FakeHost(), None, check=True)])
+    savedplan.write(tmp_path / "plan", RELEASES, [run(FakeHost(), None, check=True)])
     return savedplan.read(tmp_path / "plan")
 
 
@@ -74,7 +74,7 @@ def test_a_host_the_plan_does_not_name_is_left_alone() -> None:
 
 
 def test_the_release_that_was_planned_is_the_one_that_is_made(saved: savedplan.SavedPlan) -> None:
-    assert saved.releases == {"hello": "20261123-000000"}
+    assert saved.releases == RELEASES
 
 
 def test_a_secret_is_in_no_plan_and_hinders_none(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_what_is_no_plan_is_one_sentence(tmp_path: Path, text: str | None, sente
 
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the plan cannot be written to .*: Is a directory"):
-        savedplan.write(tmp_path, [WEB1], [])
+        savedplan.write(tmp_path, RELEASES, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from deploy.roles.python import python
 from deploy.roles.static import static
 from deploy.schema.model import build
 from deploy.site.app import App
-from deploy.site.release import Release
+from deploy.site.release import Delivery, Release
 
-ROLES: list[Role] = [base, python, nginx, static, gunicorn, app_role]
+ROLES: list[Role] = [base, python, nginx, static, gunicorn]
 KNOWN = Facts(
     os="debian",
     version="12",
@@ -64,13 +65,16 @@ def site(folder: Path, **keys: Any) -> App:
     return build(App, {**values, **keys, "project": folder})
 
 
-def host(folder: Path, *apps: App, **release: Any) -> Host:
-    """The host with a release for each site that is present."""
-    apps = apps or (site(folder), App(name="old", state="absent"))
-    shipped = {
-        one.name: Release(NEW, one.folder, by="ada@desk", **release) for one in apps if one.server_names
-    }
-    return Host("web1", apps=apps, project=folder, releases=shipped)
+def host(folder: Path, *apps: App) -> Host:
+    """The host with these sites, else one that is there and one that leaves."""
+    return Host("web1", apps=apps or (site(folder), App(name="old", state="absent")), project=folder)
+
+
+def delivery(one: Host, **release: Any) -> Delivery:
+    """A release for each of its sites that is present."""
+    return Delivery(
+        {app.name: Release(NEW, app.folder, by="ada@desk", **release) for app in one.apps if app.server_names}
+    )
 
 
 def serving(manifest: str | None = None) -> Facts:
@@ -78,5 +82,7 @@ def serving(manifest: str | None = None) -> Facts:
     return replace(KNOWN, apps=(AppFacts("hello", 3, OLD, "4f6bc2ad", manifest),))
 
 
-def said(one: Host, facts: Facts) -> dict[str, Resource]:
-    return {resource.id: resource for resource in declared(ROLES, one, facts)}
+def said(one: Host, facts: Facts, brought: Delivery | None = None, **release: Any) -> dict[str, Resource]:
+    """What all roles say. brought: None: :func:`delivery`."""
+    app = functools.partial(app_role, delivery=brought or delivery(one, **release))
+    return {resource.id: resource for resource in declared([*ROLES, app], one, facts)}

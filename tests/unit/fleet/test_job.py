@@ -31,7 +31,7 @@ from deploy.resources.tree import Tree
 from deploy.roles import roles_of
 from deploy.shell import Secret
 from deploy.site.app import App
-from deploy.site.release import Release
+from deploy.site.release import Delivery, Release
 from tests.unit.fakes.fake import BARE, FakeHost, Thing
 
 PROVISION = Wishes("ada@desk provision")
@@ -51,7 +51,7 @@ def things(host: Host, facts: Facts) -> Iterator[Resource]:
     yield File("/etc/motd", "content of a file")
 
 
-def found(host: Host) -> list[Any]:
+def found(host: Host, delivery: Delivery) -> list[Any]:
     if host.vars.get("roleless"):
         raise InputError(f"{host.name}: there is no role 'x'")
     return [things]
@@ -339,11 +339,11 @@ def test_secrets_reach_workers_that_nobody_can_overhear(
 
 
 def test_what_a_worker_was_given_shows_nothing_of_it():
-    parcel = pack(Errand(secretive("a"), found, PROVISION))
+    parcel = pack(Errand(secretive("a"), Delivery(), found, PROVISION))
     assert PASSWORD.encode() in parcel.data
     assert PASSWORD not in repr(parcel)
     with pytest.raises(TypeError, match="only where that is meant"):
-        pickle.dumps(Errand(secretive("a"), found, PROVISION))
+        pickle.dumps(Errand(secretive("a"), Delivery(), found, PROVISION))
 
 
 # -- what a worker must have -------------------------------------------------------------------------------
@@ -355,16 +355,17 @@ def test_the_project_the_source_and_the_wheels_are_needed(tmp_path: Path):
     app = App(
         name="shop", source="site", wsgi="a:b", server_names=("x.example",), wheels="wheels", project=tmp_path
     )
-    one = Host("a", apps=(app,), project=tmp_path, releases={"shop": Release("1", tmp_path / "site")})
-    assert needed(one) == [tmp_path / name for name in ("roles", "templates", "site", "wheels")]
-    assert needed(Host("a", project=tmp_path / "other")) == []
+    one = Host("a", apps=(app,), project=tmp_path)
+    brought = Delivery({"shop": Release("1", tmp_path / "site")})
+    assert needed(one, brought) == [tmp_path / name for name in ("roles", "templates", "site", "wheels")]
+    assert needed(Host("a", project=tmp_path / "other"), Delivery()) == []
 
 
 def test_a_worker_without_the_source_says_so_and_leaves_the_host_alone(tmp_path: Path):
     source = tmp_path / "site"
     source.mkdir()
     needs = ((source, digest(source)),)
-    parcel = pack(Errand(host("a"), found, PROVISION, needs=needs, reaching=fake))
+    parcel = pack(Errand(host("a"), Delivery(), found, PROVISION, needs=needs, reaching=fake))
     assert carry_out(parcel).report.outcome == "changed"
     (source / "x").write_text("x")
     assert f"has another content of {source}" in _failure(carry_out(parcel).report)
@@ -380,7 +381,7 @@ def test_a_worker_without_the_source_says_so_and_leaves_the_host_alone(tmp_path:
 
 
 def test_a_worker_of_another_version_says_so():
-    parcel = replace(pack(Errand(host("a"), found, PROVISION, reaching=fake)), version="0.0.1")
+    parcel = replace(pack(Errand(host("a"), Delivery(), found, PROVISION, reaching=fake)), version="0.0.1")
     assert "and not 0.0.1; install the same there" in _failure(carry_out(parcel).report)
 
 

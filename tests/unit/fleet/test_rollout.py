@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,22 +17,21 @@ from deploy.facts import AppFacts, Facts
 from deploy.fleet.rollout import Course, batches, rollout
 from deploy.inventory.hosts import Host
 from deploy.resource import Phase, Resource
-from deploy.roles import Role
 from deploy.site.app import App
-from deploy.site.release import Release
+from deploy.site.release import Delivery, Release
 from tests.unit.fakes.fake import BARE, FakeHost, Thing
 
 MIGRATE = ("python manage.py migrate",)
 SERVING = structs.replace(BARE, apps=(AppFacts("hello", activation=1, release="old", venv="v1"),))
 
 
-def site(host: Host, facts: Facts) -> Iterator[Resource]:
+def site(host: Host, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
     """Code to stage, a migration on one host, and a switch; nothing where the site is not."""
-    if not host.releases:
+    if not delivery.releases:
         return
-    release = host.releases["hello"]
+    release = delivery.releases["hello"]
     yield Thing("code", release.id, Phase.BUILD)
-    if host.migrates and host.app("hello").migrate and release.folder is not None:
+    if delivery.migrating("hello") and host.app("hello").migrate and release.folder is not None:
         yield Thing("migration", release.id, Phase.MIGRATE)
     yield Thing("switch", release.id, Phase.SWITCH)
 
@@ -54,8 +54,7 @@ def hosts(*names: str, migrate: Sequence[str] = ()) -> list[Host]:
         server_names=("hello.example.com",),
         migrate=tuple(migrate),
     )
-    release = Release("new", Path("src"), ship=True)
-    return [Host(name, address="192.0.2.1", apps=(app,), releases={"hello": release}) for name in names]
+    return [Host(name, address="192.0.2.1", apps=(app,)) for name in names]
 
 
 class Fleet:
@@ -67,11 +66,12 @@ class Fleet:
         self.without_site: set[str] = set()
 
     def roll(self, course: Course | None = None, migrate: Sequence[str] = ()) -> list[Report]:
-        roles: list[Role] = [site]
         chosen = hosts(*self.fakes, migrate=migrate)
+        release = Release("new", Path("src"), ship=True)
         return rollout(
-            [replace(one, apps=(), releases={}) if one.name in self.without_site else one for one in chosen],
-            lambda host: roles,
+            [replace(one, apps=()) if one.name in self.without_site else one for one in chosen],
+            {name: Delivery({} if name in self.without_site else {"hello": release}) for name in self.fakes},
+            lambda host, delivery: [functools.partial(site, delivery=delivery)],
             course or Course("ada@desk release"),
             self.events.append,
             state=self.state,

@@ -20,6 +20,7 @@ from deploy.resource import Resource
 from deploy.resources.path import File
 from deploy.schema.model import build
 from deploy.site.app import App
+from deploy.site.release import Delivery
 from tests.unit.fakes.sandbox import Sandbox, SandboxSession, needs_root
 
 WISHES = Wishes("ada@desk provision")
@@ -37,7 +38,7 @@ def refused(name: str, port: int, **keys: Any) -> Host:
     return Host(name, "127.0.0.1", port, "root", jump=(), **keys)
 
 
-def no_roles(host: Host) -> list[Any]:
+def no_roles(host: Host, delivery: Delivery) -> list[Any]:
     return []
 
 
@@ -65,7 +66,7 @@ def test_any_executor_will_do(closed: int, tmp_path: Path):
 
 
 def test_a_role_that_is_not_there_stops_before_any_host(closed: int, tmp_path: Path):
-    def missing(host: Host) -> list[Any]:
+    def missing(host: Host, delivery: Delivery) -> list[Any]:
         raise InputError("there is no role 'x'")
 
     with pytest.raises(InputError, match="no role"):
@@ -84,8 +85,9 @@ def test_a_site_that_the_first_host_lacks_is_migrated_by_the_first_that_has_it(
 ):
     begun: list[list[tuple[str, list[str]]]] = []
 
-    def side_by_side(self: object, hosts: list[Host]) -> list[Report]:
-        begun.append([(one.name, [app.name for app in one.apps if app.migrate]) for one in hosts])
+    def side_by_side(self: fleet._Fleet, hosts: list[Host]) -> list[Report]:
+        brought = {one.name: self.delivery(one) for one in hosts}
+        begun.append([(one.name, sorted(brought[one.name].migrates or ())) for one in hosts])
         return [Report(one.name, "unchanged") for one in hosts]
 
     monkeypatch.setattr(fleet._Fleet, "side_by_side", side_by_side)
@@ -131,7 +133,11 @@ class TestSandboxes:
 
         def run() -> list[tuple[str, int]]:
             reports = fleet.run(
-                [Host("web1"), Host("web2")], lambda host: [role], WISHES, lambda event: None, state=tmp_path
+                [Host("web1"), Host("web2")],
+                lambda host, delivery: [role],
+                WISHES,
+                lambda event: None,
+                state=tmp_path,
             )
             return [(one.outcome, one.passes) for one in reports]
 

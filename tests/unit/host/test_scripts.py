@@ -34,8 +34,7 @@ EXCLUDED = {
 def scripts(folder: Path) -> Iterator[tuple[str, str]]:
     """Looks and whole applies: of a bare host, of a first release, of one beside what serves."""
     for name, facts in {"bare": BARE, "first": KNOWN, "beside": serving()}.items():
-        shipping = host(folder, ship=name == "beside")
-        resources = list(said(shipping, facts).values())
+        resources = list(said(host(folder), facts, ship=name == "beside").values())
         yield f"{name} look", look.script(resources, "cafe")
         plan = diff("web1", resources, {one.id: None for one in resources})
         program = compile_plan(plan, id="one", nonce="cafe", about="x")

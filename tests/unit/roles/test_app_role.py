@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from deploy.resources.venv import Venv
 from deploy.roles.app import interpreter, question
 from deploy.shell import Command, Secret
 from deploy.site.app import App
-from tests.unit.fakes.sample import BARE, KNOWN, NEW, OLD, SECRET, host, said, serving, site
+from deploy.site.release import Delivery
+from tests.unit.fakes.sample import BARE, KNOWN, NEW, OLD, SECRET, delivery, host, said, serving, site
 
 
-def kinds(one: Host, facts: Any) -> dict[type, Any]:
-    return {type(resource): resource for resource in said(one, facts).values()}
+def kinds(one: Host, facts: Any, brought: Delivery | None = None, **release: Any) -> dict[type, Any]:
+    return {type(resource): resource for resource in said(one, facts, brought, **release).values()}
 
 
 def test_the_same_host_and_facts_say_the_same(tmp_path: Path):
@@ -58,7 +58,10 @@ def test_the_first_release_is_built_migrated_and_activated(tmp_path: Path):
 
 
 def test_only_one_host_of_a_fleet_migrates(tmp_path: Path):
-    assert Migrated not in kinds(replace(host(tmp_path), migrates=False), KNOWN)
+    one = host(tmp_path)
+    for sites, migrated in ((frozenset({"hello"}), True), (frozenset(), False)):
+        brought = structs.replace(delivery(one), migrates=sites)
+        assert (Migrated in kinds(one, KNOWN, brought)) == migrated
 
 
 def test_a_source_that_moved_on_keeps_release_and_venv_and_says_so(tmp_path: Path):
@@ -77,7 +80,7 @@ def test_a_source_that_is_what_serves_is_looked_at_again(tmp_path: Path):
 
 
 def test_a_release_that_ships_goes_beside_what_serves(tmp_path: Path):
-    found = kinds(host(tmp_path, ship=True), serving())
+    found = kinds(host(tmp_path), serving(), ship=True)
     assert found[Tree].path == f"/srv/hello/releases/{NEW}"
     assert found[Tree].base == f"/srv/hello/releases/{OLD}"
     assert found[Activation].release == NEW
@@ -85,8 +88,8 @@ def test_a_release_that_ships_goes_beside_what_serves(tmp_path: Path):
 
 def test_a_release_that_lies_on_the_host_needs_nothing_but_its_activation(tmp_path: Path):
     one = host(tmp_path)
-    back = structs.replace(one.releases["hello"], id=OLD, folder=None, venv="4f6bc2ad", ship=True)
-    found = kinds(replace(one, releases={"hello": back}), serving())
+    back = structs.replace(delivery(one).releases["hello"], id=OLD, folder=None, venv="4f6bc2ad", ship=True)
+    found = kinds(one, serving(), Delivery({"hello": back}))
     assert (found[Activation].release, found[Activation].venv) == (OLD, "4f6bc2ad")
     assert found.keys().isdisjoint({Tree, Venv, Built, Migrated})
 
@@ -94,7 +97,7 @@ def test_a_release_that_lies_on_the_host_needs_nothing_but_its_activation(tmp_pa
 def test_a_site_that_is_not_wanted_leaves_and_its_data_only_with_purge(tmp_path: Path):
     one = host(tmp_path)
     assert kinds(one, KNOWN)[Leaving] == Leaving("old", purge=False)
-    assert kinds(replace(one, purge=True), KNOWN)[Leaving].purge
+    assert kinds(one, KNOWN, Delivery(purge=True))[Leaving].purge
 
 
 @pytest.mark.parametrize(
@@ -132,9 +135,9 @@ def test_how_a_site_is_asked_for_its_health(tmp_path: Path, keys: dict[str, Any]
     assert (one.name, one.path, one.status, one.port, one.scheme) == asked
 
 
-def everything(one: Host, facts: Any) -> str:
+def everything(one: Host, facts: Any, **release: Any) -> str:
     """All that a person, a log or a process list could see of a plan that creates everything."""
-    resources = list(said(one, facts).values())
+    resources = list(said(one, facts, **release).values())
     seen = [repr(resources)]
     for resource in resources:
         seen.append(str(resource.id))
@@ -165,7 +168,7 @@ values = st.text(
 def test_a_secret_shows_in_nothing_that_a_role_says(tmp_path: Path, value: str):
     app = site(tmp_path, secrets={"SECRET_KEY": f"canary{value}"}, env={"OPEN": "visible"})
     for facts, ship in ((KNOWN, False), (serving(), True)):
-        assert "canary" not in everything(host(tmp_path, app, ship=ship), facts)
+        assert "canary" not in everything(host(tmp_path, app), facts, ship=ship)
 
 
 def test_the_secret_travels_with_the_activation_alone(tmp_path: Path):
@@ -178,7 +181,7 @@ def test_a_host_that_serves_nothing_yet_is_for_provision(tmp_path: Path):
     with pytest.raises(
         InputError, match="web1 serves no release of hello yet; invoke provision makes the first"
     ):
-        kinds(host(tmp_path, ship=True), KNOWN)
+        kinds(host(tmp_path), KNOWN, ship=True)
 
 
 def test_another_secret_means_another_activation(tmp_path: Path):
