@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from deploy.engine import look
 from deploy.engine.apply import Program, compile_plan
@@ -61,11 +62,11 @@ class Remote:
         program = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
         self._send(plan.host, program, emit)
         start = sh(
-            _START + _FOLLOW,
+            _program("run-start") + _program("run-follow"),
             run=f"/var/lib/barehost/runs/{program.id}",
             unit=f"barehost-{program.id}.service",
             uploads=[one.name for one in program.uploads],
-            tidy=_TIDY,
+            tidy=_program("run-tidy"),
         )
         return self._follow(plan.host, nonce, program, emit, start)
 
@@ -77,7 +78,11 @@ class Remote:
 
     def attach(self, run: str, emit: Emit) -> Outcome:
         """Follow an apply that is running already; its log is read from the start."""
-        script = sh(_ATTACH + _FOLLOW, run=run, unit=f"barehost-{run.rpartition('/')[2]}.service")
+        script = sh(
+            "pid=$(systemctl show --value -p MainPID @{unit})\n" + _program("run-follow"),
+            run=run,
+            unit=f"barehost-{run.rpartition('/')[2]}.service",
+        )
         host = self.session.host.name
         return self._follow(host, None, None, emit, script)
 
@@ -109,14 +114,14 @@ class Remote:
         A holder that was not heard for a minute, while nothing of it runs on the host, loses it: its person's
         machine is asleep or gone, and its session ends. :meth:`alive` is how a holder is heard.
         """
-        reply = self.session.run(sh(_LOCK, about=about), timeout=LOOK_SECONDS)
+        reply = self.session.run(sh(_program("lock"), about=about), timeout=LOOK_SECONDS)
         if reply.rc == 0:
             return None
         return reply.stdout.decode(errors="replace").strip() or "another run holds the host"
 
     def unlock(self) -> None:
         """Give the host back; nothing happens where it is not held."""
-        self.session.run(sh(_UNLOCK), timeout=LOOK_SECONDS)
+        self.session.run(sh(_program("unlock")), timeout=LOOK_SECONDS)
 
     def alive(self) -> None:
         """Let the host hear that the run which holds it goes on, though it has nothing to do here right now."""
@@ -137,70 +142,9 @@ class Remote:
             )
 
 
-_START = r"""
-run=@{run}
-mkdir -p -m 700 /var/lib/barehost /var/lib/barehost/runs /var/lib/barehost/loaded "$run" "$run/upload" &&
-tar -xzf "$SESSION/bundle" -C "$run" || exit
-for name in @{uploads}; do mv "$SESSION/$name" "$run/upload/$name" || exit; done
-: > "$run/log"
-systemd-run -q --collect --unit=@{unit} -p Description="Barehost apply" -p TimeoutStopSec=60 \
-  /bin/sh "$run/program" || exit
-nice -n 19 sh -c @{tidy} >/dev/null 2>&1 &
-left=1000; until read -r pid 2>/dev/null < "$run/pid" || [ "$((left -= 1))" = 0 ]; do sleep 0.002; done
-"""
-"""Unpacks what was sent and starts it; what it tidies up meanwhile can wait."""
-
-_TIDY = r"""
-set -- /var/lib/barehost/runs/*
-while [ $# -gt 20 ]; do rm -rf "$1"; shift; done
-find /var/lib/barehost/runs -mindepth 2 -maxdepth 2 -type d -mmin +60 -exec rm -rf {} +
-for past in /run/barehost/sessions/*; do
-  if read -r loop 2>/dev/null < "$past/loop" && [ ! -d "/proc/$loop" ]; then rm -rf "$past"; fi
-done
-for past in /var/lib/barehost/sessions/*; do
-  [ -d "/run/barehost/sessions/${past##*/}" ] || rm -rf "$past"
-done
-"""
-"""Keeps the folders of the last twenty runs, and nothing that a run or a session brought that was killed: there are
-secrets among it."""
-
-_LOCK = r"""
-mkdir -p -m 700 /run/barehost && exec 8>>/run/barehost/run || exit
-silent() { # nothing came from the holder for a minute (and the longest look), and no apply of it runs
-  read -r loop scratch session < /run/barehost/run.of && flock -n /run/barehost/lock true || return
-  seconds=60 busy=$(cat "/proc/$loop/task/$loop/children" 2>/dev/null)
-  [ -z "$busy" ] || seconds=180
-  [ -z "$(find "$scratch" "$session" -newermt "$seconds seconds ago" -print -quit 2>/dev/null)" ]
-}
-if ! flock -w 0.5 8; then  # a look holds it for a moment, to see whether anybody does
-  silent || { cat /run/barehost/run.by; exit 75; }
-  kill -KILL "$loop" $busy; flock -w 10 8 || { cat /run/barehost/run.by; exit 75; }
-  rm -rf "$scratch" "$session"
-  printf '%s taken over %s: %s, and was silent\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" @{about} \
-    "$(cat /run/barehost/run.by)" >> /var/log/barehost.log
-fi
-echo "$LOOP $SCRATCH $SESSION" > /run/barehost/run.of
-printf '%s holds the host since %s' @{about} "$(date -u '+%Y-%m-%d %H:%M:%S UTC')" > /run/barehost/run.by
-tail -s 0.2 -f --pid="$LOOP" /dev/null </dev/null >/dev/null 2>&1 &
-echo "$!" > "$SCRATCH/lock"
-"""
-"""The lock is held by a process that lives as long as this session's, however that ends."""
-
-_UNLOCK = r"""
-[ -e "$SCRATCH/lock" ] || exit 0
-read -r holder < "$SCRATCH/lock" && kill "$holder" 2>/dev/null
-rm -f "$SCRATCH/lock"
-"""
-
-_ATTACH = r"""
-pid=$(systemctl show --value -p MainPID @{unit})
-"""
-
-_FOLLOW = r"""
-case $pid in ''|0) ;; *) tail -n +1 -s 0.003 -f --pid="$pid" @{run}/log & tail=$!; wait "$tail" ;; esac
-[ -n "${tail-}" ] || cat @{run}/log
-"""
-"""Prints the log as it grows, until the apply's own process, ``$pid``, has ended."""
+def _program(name: str) -> str:
+    """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
+    return (Path(__file__).parents[1] / "host" / f"{name}.sh").read_text()
 
 
 def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], None]:
