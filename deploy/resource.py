@@ -222,6 +222,10 @@ class Resource(ABC):
         """Prints the bytes of memory of what goes on running beside what the change starts; None: nothing does."""
         return None
 
+    def untouched(self, change: Change[Self]) -> str | None:
+        """What is still true of a host where an apply failed before ``change`` was made; None: nothing of note."""
+        return None
+
     def failed(self) -> Script | None:
         """What the host does when this was to be brought about and its scope, or the host, failed; None: nothing."""
         return None

@@ -17,7 +17,7 @@ from types import ModuleType
 from deploy.errors import BarehostError, InputError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
-from deploy.resource import Resource
+from deploy.resource import Remark, Resource
 from deploy.schema.marked import nearest
 from deploy.site.release import Delivery
 
@@ -33,7 +33,14 @@ def roles_of(host: Host, delivery: Delivery = NOTHING, only: Collection[str] = (
     delivery: what this run brings; a role with a parameter of that name is given it. only: names of roles that count,
     where a run is about a part of the host; none: all.
     """
-    return [_role(host, name, delivery) for name in host.roles if not only or name in only]
+    return [*(_role(host, name, delivery) for name in host.roles if not only or name in only), unnamed]
+
+
+def unnamed(host: Host, facts: Facts) -> Iterator[Resource]:
+    """A role of every host: sites that the inventory no longer names are left alone, and said to be there."""
+    for app in facts.apps:
+        if app.name not in {one.name for one in host.apps}:
+            yield Remark(f"{app.name} is on the host but not in the inventory; left alone")
 
 
 def module_of(host: Host, name: str) -> ModuleType:

@@ -20,11 +20,14 @@ RUNTIME = Path(__file__).parents[1] / "host" / "apply.sh"
 CHECK_SECONDS = 120
 """How long a check of the candidate /etc may take."""
 
+REFUSED = "The candidate was refused before any file took its place; what served before serves on."
+
 
 class Numbered(Struct, frozen=True):
     """A step as the host knows it. ``resource``: id of what it changes, None where it serves several.
 
     scope: what ends where it fails; empty: the run. proves: see :class:`deploy.shell.Command`.
+    stands: what is true on the host when it fails; empty: nothing of its own.
     """
 
     label: str
@@ -33,6 +36,7 @@ class Numbered(Struct, frozen=True):
     resource: str | None = None
     scope: str = ""
     proves: bool = False
+    stands: str = ""
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,10 @@ class _Builder:
                 ]
                 self.files[f"ids.{scope}"] = Script("".join(f"{id}\n" for id in ids))
             for check in _checks([*files, *units]):
-                self.step("candidate", Numbered(f"check: {check.label}", check.script, CHECK_SECONDS))
+                self.step(
+                    "candidate",
+                    Numbered(f"check: {check.label}", check.script, CHECK_SECONDS, stands=REFUSED),
+                )
             self.lines.append(Script("switch"))
             if any(_is_unit_file(step.path) for step in whole):
                 self.step("step", Numbered("systemctl daemon-reload", Script("systemctl daemon-reload"), 60))

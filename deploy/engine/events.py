@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -33,11 +34,21 @@ class Failure(Struct, frozen=True):
     scope: str | None = None
 
 
+class Result(StrEnum):
+    """How a run ended for one host."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    PLANNED = "planned"  # a plan only
+    FAILED = "failed"
+    SKIPPED = "skipped"  # never started
+    STAGED = "staged"  # of a release over a fleet: not switched, for another host failed
+    REVERTED = "reverted"  # of a release over a fleet: switched, and back
+
+
 class Report(Struct, frozen=True):
     """How one host's run ended. Picklable.
 
-    outcome: ``unchanged``, ``changed``, ``planned`` (a plan only), ``failed``, ``skipped`` (never started); of a
-    release over a fleet also ``staged`` (not switched: another host failed) and ``reverted`` (switched, and back).
     changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
     sent, received: payload bytes. urls: where the sites are served, as proven.
@@ -45,7 +56,7 @@ class Report(Struct, frozen=True):
     """
 
     host: str
-    outcome: str
+    outcome: Result
     changed: tuple[str, ...] = ()
     plan: Plan | None = None
     seconds: float = 0.0
@@ -135,7 +146,7 @@ class Note(Event, frozen=True):
 class Finished(Event, frozen=True):
     """The host is done, well or not."""
 
-    report: Report = field(default_factory=lambda: Report("", "skipped"))
+    report: Report = field(default_factory=lambda: Report("", Result.SKIPPED))
 
 
 Emit = Callable[[Event], None]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from deploy.engine.apply import Numbered, Program
 from deploy.engine.events import Emit, Note, StepFinished, StepOutput, StepStarted
-from deploy.engine.reach import Broken, Outcome
+from deploy.engine.reach import Broken, Ending, Outcome
 from deploy.errors import ApplyError, LockedError
 from deploy.shell import sh
 from deploy.transport import Reply
@@ -25,7 +25,7 @@ class Follower:
     nonce: str | None
     program: Program | None
     emit: Emit
-    outcome: str = "lost"
+    outcome: Ending = Ending.LOST
     switched: bool = False
     broken: list[Broken] = field(default_factory=list)
     failed: Broken | None = None
@@ -39,11 +39,11 @@ class Follower:
     def follow(self, stream: Generator[bytes, None, Reply]) -> Outcome:
         """Read to the end. Raises LockedError when another apply holds the host, ApplyError when none began."""
         reply = each(stream, self._line)
-        if self.outcome == "locked":
+        if self.outcome is Ending.LOCKED:
             raise LockedError(
                 f"{self.host}: another run holds the host; wait for it, or follow it by running again"
             )
-        if reply.rc != 0 and self.outcome == "lost":
+        if reply.rc != 0 and self.outcome is Ending.LOST:
             told = reply.stderr.decode(errors="replace").strip() or f"exit code {reply.rc}"
             raise ApplyError(f"{self.host}: the apply could not be started, so nothing was changed: {told}")
         return Outcome(self.outcome, tuple(self.broken), tuple(self.output))
@@ -80,11 +80,11 @@ class Follower:
         elif kind == "switched":
             self.switched = True
         elif kind == "finished":
-            self.outcome = rest[0]
-            if self.outcome == "failed":
+            self.outcome = Ending(rest[0])
+            if self.outcome is Ending.FAILED:
                 self._broken("")
         elif kind == "locked":
-            self.outcome = "locked"
+            self.outcome = Ending.LOCKED
 
     def _scope(self, number: int) -> str:
         return self.program.scopes[number] if self.program is not None else str(number)

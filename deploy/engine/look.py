@@ -45,13 +45,6 @@ fi
 :
 """)
 
-_ROOM = r"""
-while read -r key value unit; do
-  [ "$key" = MemAvailable: ] && printf 'memory %s\n' "$((value * 1024))" && break
-done < /proc/meminfo
-printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
-"""
-
 
 def script(resources: Sequence[Resource], nonce: str) -> Script:
     """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code.
@@ -117,35 +110,6 @@ def _sections(output: bytes, nonce: str) -> Iterator[tuple[str, str, bytes, byte
         family, code = line.decode().rsplit(" ", 1)
         yield family, code, body, following
         body = following
-
-
-class Room(Struct, frozen=True):
-    """What a host has left, in bytes; None: it did not say.
-
-    memory: what new processes may use without pushing out others. disk: what is free below /srv.
-    beside: the memory of what goes on running beside what a plan starts.
-    """
-
-    memory: int | None = None
-    disk: int | None = None
-    beside: int = 0
-
-
-def room_script(beside: Sequence[Script]) -> Script:
-    """Asks for a host's :class:`Room`. beside: each prints the bytes that one service holds, or nothing.
-
-    Not part of a look: no look would be like the one before it, and few plans need to know.
-    """
-    asked = (sh("printf 'beside %s\\n' \"$( @{question}\n)\"", question=one) for one in beside)
-    return join([Script(_ROOM), *asked, Script(":")])
-
-
-def parse_room(output: bytes) -> Room:
-    """What the host answered to :func:`room_script`."""
-    told = [line.split(" ", 1) for line in output.decode(errors="replace").splitlines()]
-    numbers = [(pair[0], int(pair[1])) for pair in told if len(pair) == 2 and pair[1].isdigit()]
-    left = dict(numbers)
-    return Room(left.get("memory"), left.get("disk"), sum(value for key, value in numbers if key == "beside"))
 
 
 _NAMES = {"path": "paths", "unit": "systemd units", "package": "packages", "tree": "trees", "venv": "venvs"}

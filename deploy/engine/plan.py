@@ -17,7 +17,6 @@ class Plan(Struct, frozen=True):
     """What is to be done on one host, in order; a value that can be shown, compared and saved.
 
     changes: what differs, in the order it will be applied. deferred: what is not known yet.
-    orphans: sites on the host that the inventory no longer names; shown, left alone.
     unfinished: when a files transaction was cut off and will be undone first, how the host names it.
     fingerprint: digest of the actual states this plan was made against.
     remarks: sentences that a person should read; nothing is done about them.
@@ -26,7 +25,6 @@ class Plan(Struct, frozen=True):
     host: str
     changes: tuple[Change[Resource], ...] = ()
     deferred: tuple[Deferred, ...] = ()
-    orphans: tuple[str, ...] = ()
     unfinished: str | None = None
     fingerprint: str = ""
     remarks: tuple[str, ...] = ()
@@ -55,7 +53,6 @@ class Plan(Struct, frozen=True):
                 for change in self.changes
             ],
             "deferred": [{"what": one.what, "after": one.after} for one in self.deferred],
-            "orphans": list(self.orphans),
             "remarks": list(self.remarks),
         }
 
@@ -65,7 +62,6 @@ def diff(
     resources: Iterable[Resource],
     actual: Mapping[str, State | None],
     *,
-    orphans: Iterable[str] = (),
     unfinished: str | None = None,
 ) -> Plan:
     """The plan that turns ``actual`` into what ``resources`` expect; a missing id is a KeyError, not "absent"."""
@@ -88,7 +84,6 @@ def diff(
         host,
         tuple(changes),
         tuple(deferred),
-        tuple(orphans),
         unfinished,
         fingerprint(compared),
         tuple(remarks),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
 
 from deploy.engine.apply import Numbered
 from deploy.engine.events import Emit
-from deploy.engine.look import Look, Room
+from deploy.engine.look import Look
 from deploy.engine.plan import Plan
+from deploy.engine.room import Room
 from deploy.resource import Phase, Resource
 from deploy.shell import Script
 
@@ -30,14 +32,20 @@ class Broken(Struct, frozen=True):
     proven: bool = False
 
 
+class Ending(StrEnum):
+    """How an apply ended; the host's own words, but for the last two."""
+
+    DONE = "done"
+    PARTLY = "partly"  # scopes failed, the others are done
+    FAILED = "failed"
+    LOST = "lost"  # the host ended it: out of memory, a reboot
+    LOCKED = "locked"  # it did not begin: another one holds the host
+
+
 class Outcome(Struct, frozen=True):
-    """How an apply ended on the host.
+    """How an apply ended on the host. broken: what failed, in order. output: what was printed last."""
 
-    outcome: ``done``, ``partly`` when scopes failed and the others are done, ``failed``, or ``lost`` when the host
-    ended it (out of memory, a reboot). broken: what failed, in order. output: what was printed last.
-    """
-
-    outcome: str
+    outcome: Ending
     broken: tuple[Broken, ...] = ()
     output: tuple[str, ...] = ()
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.engine import look
+from deploy.engine import look, room
 from deploy.engine.apply import Program, compile_plan
 from deploy.engine.events import Emit, Sending
 from deploy.engine.follow import Follower
-from deploy.engine.look import Look, Room
+from deploy.engine.look import Look
 from deploy.engine.plan import Plan
 from deploy.engine.reach import Outcome
+from deploy.engine.room import Room
 from deploy.resource import Phase, Resource
 from deploy.shell import Script, sh
 from deploy.transport import Session
@@ -53,8 +54,8 @@ class Remote:
         return look.parse(resources, nonce, answer)
 
     def room(self, beside: Sequence[Script]) -> Room:
-        """What the host has left of memory and disk; see :func:`deploy.engine.look.room_script`."""
-        return look.parse_room(self.session.run(look.room_script(beside), timeout=LOOK_SECONDS).stdout)
+        """What the host has left of memory and disk; see :func:`deploy.engine.room.room_script`."""
+        return room.parse_room(self.session.run(room.room_script(beside), timeout=LOOK_SECONDS).stdout)
 
     def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
         """Send the plan as one program, start it as a unit of its own, and follow it to its end."""

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from deploy import transport
 from deploy.engine.converge import Wishes, converge
-from deploy.engine.events import Connecting, Emit, Event, Failure, Planned, Report, Sending
+from deploy.engine.events import Connecting, Emit, Event, Failure, Planned, Report, Result, Sending
 from deploy.engine.plan import Plan
 from deploy.engine.reach import Reach
 from deploy.engine.remote import Remote
@@ -107,16 +107,16 @@ def visit(errand: Errand, roles: Sequence[Role], emit: Emit, password: Password 
     try:
         with errand.reaching(host, password) as reach:
             report, facts = converge(host, roles, reach, errand.wishes, emit, errand.known)
-            return Ended(
-                replace(report, seconds=monotonic() - began), facts if facts != errand.known else None
-            )
+            urls = tuple(app.url for app in host.apps if app.state == "present")
+            report = replace(report, seconds=monotonic() - began, urls=urls)
+            return Ended(report, facts if facts != errand.known else None)
     except BarehostError as error:
         return failed(host.name, Failure(str(error), error.exit_code), monotonic() - began)
 
 
 def failed(host: str, failure: Failure, seconds: float = 0.0) -> Ended:
     """An errand that could not be done."""
-    return Ended(Report(host, "failed", seconds=seconds, failures=(failure,)))
+    return Ended(Report(host, Result.FAILED, seconds=seconds, failures=(failure,)))
 
 
 def pack(errand: Errand) -> Parcel:

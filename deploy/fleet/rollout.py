@@ -16,7 +16,7 @@ from time import monotonic, sleep
 from msgspec import structs
 
 from deploy.engine.converge import Wishes, converge
-from deploy.engine.events import Connecting, Emit, Failure, Finished, Note, Report
+from deploy.engine.events import Connecting, Emit, Failure, Finished, Note, Report, Result
 from deploy.engine.reach import Reach
 from deploy.errors import BarehostError, HostError, InputError, LockedError
 from deploy.facts import Facts
@@ -130,16 +130,16 @@ class _Member:
         )
 
     @property
-    def _outcome(self) -> str:
+    def _outcome(self) -> Result:
         if self.failure is not None:
-            return "failed"
+            return Result.FAILED
         if self.reverted:
-            return "reverted"
+            return Result.REVERTED
         if self.last is None:
-            return "skipped"
+            return Result.SKIPPED
         if not self.proven:
-            return "staged"
-        return "changed" if self.changed else "unchanged"
+            return Result.STAGED
+        return Result.CHANGED if self.changed else Result.UNCHANGED
 
 
 @dataclass

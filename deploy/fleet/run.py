@@ -26,7 +26,7 @@ from msgspec import structs
 
 from deploy import transport
 from deploy.engine.converge import Wishes
-from deploy.engine.events import Emit, Failure, Finished, Report
+from deploy.engine.events import Emit, Failure, Finished, Report, Result
 from deploy.errors import ApplyError, BarehostError, HostError, InputError
 from deploy.facts import Facts
 from deploy.fleet.job import (
@@ -110,7 +110,7 @@ def run(
         if fleet.delivery(host).migrates:
             (reports[host.name],) = fleet.side_by_side([host])
             if reports[host.name].failure is not None:
-                return [reports.get(one.name, Report(one.name, "skipped")) for one in hosts]
+                return [reports.get(one.name, Report(one.name, Result.SKIPPED)) for one in hosts]
     others = fleet.side_by_side([host for host in hosts if host.name not in reports])
     reports |= {report.host: report for report in others}
     return [reports[host.name] for host in hosts]

@@ -91,6 +91,9 @@ class Activation(Resource):
             return None
         return sh(MEMORY + "memory @{app}\n", app=self.app)
 
+    def untouched(self, change: Change[Self]) -> str | None:
+        return None if change.actual is None else "Nothing was switched: the release before serves on."
+
     def content(self) -> Iterable[Text]:
         current = f"/srv/{self.app}/current"
         for name, text in self.files:

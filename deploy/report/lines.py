@@ -28,7 +28,7 @@ _TOO_LONG = 20_000
 
 
 def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> list[Line]:
-    """What will be undone first, a line per change, what is not known yet, what is left alone.
+    """What will be undone first, a line per change, what is not known yet.
 
     width: columns; what differs goes on lines of its own where it would not fit beside the name. None: no limit.
     """
@@ -50,9 +50,6 @@ def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> lis
         body.append(
             [("? ", "cyan"), (mask.data(one.what), ""), (f"  known after {mask.data(one.after)}", "dim")]
         )
-    for name in plan.orphans:
-        text = f"{mask.data(name)} is on the host but not in the inventory; left alone"
-        body.append([("! ", "yellow"), (text, "")])
     return body
 
 

@@ -111,7 +111,7 @@ class TextReporter:
         told = self._told.setdefault(host, set())
         news = unheard(plan, told)
         told.update(facets(plan))
-        if not (news or news.orphans) or (number > 1 and not news.changes):
+        if not news or (number > 1 and not news.changes):
             return  # quiet: the summary says that there was nothing to change
         self._announce(host, news, diffs, later=number > 1)
 
@@ -202,7 +202,6 @@ def facets(plan: Plan) -> set[Any]:
         for one in plan.changes
     }
     found |= {("known after", one.what, one.after) for one in plan.deferred}
-    found |= {("orphan", name) for name in plan.orphans}
     return found | {("unfinished", plan.unfinished)}
 
 

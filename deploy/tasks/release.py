@@ -129,7 +129,9 @@ def rollback(
         if not json:
             report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
     with connections() as sessions:
-        reports = _roll("rollback", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost)
+        reports = _roll(
+            "rollback", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost
+        )
     code = exit_code(reports, check=False)
     for name in held:
         begun[name].end({one.host for one in reports if _there(one, name)}, whole=code == 0)
@@ -169,7 +171,9 @@ def restart(
 
     with connections() as sessions:
         picked, brought = _with(hosts, site, same)
-        reports = _roll("restart", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost)
+        reports = _roll(
+            "restart", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost
+        )
     return exit_code(reports, check=False)
 
 

@@ -15,7 +15,7 @@ from invoke import Task
 from msgspec.structs import fields
 
 from deploy import errors
-from deploy.engine.converge import declared
+from deploy.engine.declare import declared
 from deploy.errors import BarehostError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Inventory

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from deploy.engine.apply import Program, compile_plan
-from deploy.engine.converge import declared
+from deploy.engine.declare import declared
 from deploy.engine.plan import Plan, diff
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host

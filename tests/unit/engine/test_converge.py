@@ -5,22 +5,21 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from deploy.engine.converge import PASSES, Wishes, converge, declared
+from deploy.engine.converge import PASSES, Wishes, converge
+from deploy.engine.declare import declared
 from deploy.engine.events import Event, Failure, Note, Planned, Report
 from deploy.errors import ApplyError, InputError, LookError, UnsettledError
-from deploy.facts import AppFacts, Facts
+from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Deferred, Phase, Resource
 from deploy.resources.path import File
 from deploy.roles import Role
 from deploy.shell import Secret
-from deploy.site.app import App
 from tests.unit.fakes.fake import BARE, FakeHost, Thing
 
 HOST = Host("web1")
@@ -301,22 +300,6 @@ def test_a_run_that_is_under_way_is_followed_and_then_looked_at():
     assert host.calls == ["look", "attach /var/lib/barehost/runs/7", "look"]
     assert "ada@desk provision" in run.told(Note)[0].text
     assert run.report.outcome == "unchanged"
-
-
-def test_a_site_that_the_inventory_no_longer_names_is_shown_and_left_alone():
-    facts = structs.replace(BARE, apps=(AppFacts("old", 3), AppFacts("hello", 1)))
-    host = FakeHost(facts=facts)
-    plans: list[Planned] = []
-    named = replace(HOST, apps=(App(name="hello", state="absent"),))
-    report, _ = converge(named, [says()], host, Wishes("x"), lambda event: _keep(plans, event), facts)
-    assert plans[0].plan.orphans == ("old",)
-    assert report.outcome == "unchanged"
-    assert host.calls == ["look"]
-
-
-def _keep(plans: list[Planned], event: Event) -> None:
-    if isinstance(event, Planned):
-        plans.append(event)
 
 
 def test_a_look_that_fails_is_the_hosts_failure_and_nothing_is_applied():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.engine import look
-from deploy.engine.look import Room, parse_room, room_script
+from deploy.engine.room import Room, parse_room, room_script
 from deploy.errors import LookError
 from deploy.resource import Deferred
 from deploy.resources.path import File, Link

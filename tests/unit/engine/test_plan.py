@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.engine.plan import Plan, diff, fingerprint
-from deploy.resource import Change, Deferred, Phase, Resource
+from deploy.resource import Change, Deferred, Phase, Remark, Resource
 from deploy.resources.path import File
 from tests.unit.fakes.fake import Thing
 
@@ -79,7 +79,7 @@ def test_what_is_not_known_yet_is_kept_apart():
     ("plan", "something"),
     [
         (Plan("web1"), False),
-        (Plan("web1", orphans=("old",)), False),
+        (Plan("web1", remarks=("old",)), False),
         (Plan("web1", unfinished="2026-11-23 09:00:00"), True),
         (Plan("web1", (Change(Thing("a"), None, {}),)), True),
     ],
@@ -93,9 +93,10 @@ def test_as_json_it_tells_both_states_of_what_differs():
         Thing("a"),
         Thing("gone", wanted=False),
         Deferred(what="venv", after="python"),
+        Remark("old is left alone"),
     ]
     actual = {"thing:a": {"value": "old", "other": 1}, "thing:gone": {"value": "x"}}
-    told = diff("web1", resources, actual, orphans=["old"], unfinished="now").as_json()
+    told = diff("web1", resources, actual, unfinished="now").as_json()
     assert (
         json.loads(json.dumps(told)).items()
         >= {
@@ -107,7 +108,7 @@ def test_as_json_it_tells_both_states_of_what_differs():
                 {"id": "thing:gone", "action": "remove", "differs": {"value": ["x", None]}},
             ],
             "deferred": [{"what": "venv", "after": "python"}],
-            "orphans": ["old"],
+            "remarks": ["old is left alone"],
         }.items()
     )
 

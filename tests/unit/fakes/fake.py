@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from deploy.engine.apply import Numbered
 from deploy.engine.events import Emit, StepFinished, StepOutput, StepStarted
-from deploy.engine.look import Look, Room
+from deploy.engine.look import Look
 from deploy.engine.plan import Plan
-from deploy.engine.reach import Broken, Outcome
+from deploy.engine.reach import Broken, Ending, Outcome
+from deploy.engine.room import Room
 from deploy.errors import HostError
 from deploy.facts import Facts
 from deploy.resource import Change, Deferred, Phase, Resource, State, Step
@@ -105,7 +106,7 @@ class FakeHost:
     def attach(self, run: str, emit: Emit) -> Outcome:
         self._asked(f"attach {run}")
         self.under_way.remove(run)
-        return Outcome("done")
+        return Outcome(Ending.DONE)
 
     def lock(self, about: str) -> str | None:
         self._asked("lock")
@@ -143,18 +144,18 @@ class FakeHost:
             emit(StepStarted(plan.host, step.label, number, len(changes)))
             if id == self.lost_at:
                 self.unfinished = "2026-11-23 09:00:00" if change.resource.when >= Phase.FILES else None
-                return Outcome("lost", (*broken.values(),), ("Killed",))
+                return Outcome(Ending.LOST, (*broken.values(),), ("Killed",))
             if id == self.breaks_at:
                 emit(StepOutput(plan.host, "no space left"))
                 emit(StepFinished(plan.host, step.label, 7, 0.1))
                 failed = self._failed(step, change, changes, before)
                 if not scope:
-                    return Outcome("failed", (*broken.values(), failed))
+                    return Outcome(Ending.FAILED, (*broken.values(), failed))
                 broken[scope] = failed
                 continue
             emit(StepFinished(plan.host, step.label, 0, 0.1))
             self._set(change)
-        return Outcome("partly" if broken else "done", (*broken.values(),))
+        return Outcome(Ending.PARTLY if broken else Ending.DONE, (*broken.values(),))
 
     def _failed(
         self, step: Numbered, change: Change, changes: Sequence[Change], before: Mapping[str, State]

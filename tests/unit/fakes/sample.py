@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from deploy.engine.converge import declared
+from deploy.engine.declare import declared
 from deploy.facts import AppFacts, Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Resource

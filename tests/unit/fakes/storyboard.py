@@ -22,6 +22,7 @@ from deploy.engine.events import (
     Note,
     Planned,
     Report,
+    Result,
     Sending,
     StepFinished,
     StepOutput,
@@ -83,7 +84,7 @@ def changes() -> tuple[Change, ...]:
 def plan(host: str) -> Plan:
     """The plan of a bare host."""
     deferred = (Deferred("venv of hello", "python is installed"),)
-    return Plan(host, changes(), deferred, orphans=("oldsite",), fingerprint="0123456789abcdef")
+    return Plan(host, changes(), deferred, fingerprint="0123456789abcdef")
 
 
 DIFFS = (
@@ -163,13 +164,15 @@ def run(host: str, pace: float, *, fails: bool) -> Iterator[Event | float]:
     yield 0.3 * pace
     if fails:
         yield StepFinished(host, "check nginx", 1, 0.3)
-        ended = Report(host, "failed", ("package:nginx",), seconds=6.2, round_trips=4, failures=(FAILURE,))
+        ended = Report(
+            host, Result.FAILED, ("package:nginx",), seconds=6.2, round_trips=4, failures=(FAILURE,)
+        )
     else:
         yield StepFinished(host, "check nginx", 0, 0.3)
         yield Looking(host, 2)
         yield 0.2 * pace
         changed = tuple(one.resource.id for one in changes())
-        ended = Report(host, "changed", changed, None, 7.31, 2, 5, 6_400_000, 31_200, URLS)
+        ended = Report(host, Result.CHANGED, changed, None, 7.31, 2, 5, 6_400_000, 31_200, URLS)
     yield Finished(host, ended)
 
 
@@ -180,7 +183,7 @@ def quiet(host: str, pace: float) -> Iterator[Event | float]:
     yield Looking(host, 1)
     yield 0.1 * pace
     yield Planned(host, Plan(host), 1)
-    yield Finished(host, Report(host, "unchanged", (), None, 0.31, 1, 1, 9_400, 3_000))
+    yield Finished(host, Report(host, Result.UNCHANGED, (), None, 0.31, 1, 1, 9_400, 3_000))
 
 
 def preview(host: str, pace: float) -> Iterator[Event | float]:
@@ -188,7 +191,7 @@ def preview(host: str, pace: float) -> Iterator[Event | float]:
     yield Looking(host, 1)
     yield 0.2 * pace
     yield Planned(host, plan(host), 1, DIFFS)
-    yield Finished(host, Report(host, "planned", (), plan(host), 0.4, 1, 1, 9_400, 3_000))
+    yield Finished(host, Report(host, Result.PLANNED, (), plan(host), 0.4, 1, 1, 9_400, 3_000))
 
 
 def story(name: str, pace: float) -> dict[str, Iterator[Event | float]]:

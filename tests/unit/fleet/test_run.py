@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.engine.converge import Wishes
-from deploy.engine.events import Connecting, Event, Finished, Report
+from deploy.engine.events import Connecting, Event, Finished, Report, Result
 from deploy.errors import HostError, InputError
 from deploy.facts import AppFacts, Facts
 from deploy.fleet import run as fleet
@@ -88,7 +88,7 @@ def test_a_site_that_the_first_host_lacks_is_migrated_by_the_first_that_has_it(
     def side_by_side(self: fleet._Fleet, hosts: list[Host]) -> list[Report]:
         brought = {one.name: self.delivery(one) for one in hosts}
         begun.append([(one.name, sorted(brought[one.name].migrates or ())) for one in hosts])
-        return [Report(one.name, "unchanged") for one in hosts]
+        return [Report(one.name, Result.UNCHANGED) for one in hosts]
 
     monkeypatch.setattr(fleet._Fleet, "side_by_side", side_by_side)
 

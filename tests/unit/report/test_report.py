@@ -31,6 +31,7 @@ from deploy.engine.events import (
     Note,
     Planned,
     Report,
+    Result,
     Sending,
     StepFinished,
     StepOutput,
@@ -113,7 +114,6 @@ def test_a_plan_shows_each_change_with_its_sign_and_what_differs() -> None:
     assert "web1 |   ~ tree     /srv/hello/static  digest: 1f1f1f1f → 2e2e2e2e\n" in text
     assert "enabled: disabled → enabled, has not loaded /etc/nginx/nginx.conf\n" in text
     assert "web1 |   ? venv of hello  known after python is installed\n" in text
-    assert "web1 |   ! oldsite is on the host but not in the inventory; left alone\n" in text
 
 
 def test_plain_text_has_one_line_per_event_that_matters_and_the_host_in_front() -> None:
@@ -132,11 +132,6 @@ def test_plain_text_has_one_line_per_event_that_matters_and_the_host_in_front() 
 def test_an_unfinished_transaction_is_announced_before_anything_else() -> None:
     text = shown(Planned("web1", Plan("web1", unfinished="run 20250131-1"), 1))
     assert text == "web1 | nothing to change\nweb1 |   ! unfinished run 20250131-1, undone first\n"
-
-
-def test_orphans_alone_are_told() -> None:
-    text = shown(Planned("web1", Plan("web1", orphans=("old",)), 1))
-    assert "web1 |   ! old is on the host but not in the inventory; left alone\n" in text
 
 
 def test_a_later_look_tells_only_what_is_new() -> None:
@@ -193,7 +188,7 @@ def test_a_failure_is_one_block() -> None:
 
 
 def test_a_failure_is_shown_once_also_when_its_host_never_finished() -> None:
-    failed = Report("web1", "failed", failures=(Failure("no route to web1", 4),))
+    failed = Report("web1", Result.FAILED, failures=(Failure("no route to web1", 4),))
     stream = io.StringIO()
     with report.reporter(json=False, verbose=0, diff=False, stream=stream, hosts=["web1"]) as show:
         show.close([failed])
@@ -237,7 +232,7 @@ def test_a_diff_tells_what_a_terminal_would_swallow(old: str, new: str | None, l
 
 
 def test_a_skipped_host_has_a_line_without_figures() -> None:
-    assert shown(Finished("web1", Report("web1", "skipped"))) == "web1  not started\n"
+    assert shown(Finished("web1", Report("web1", Result.SKIPPED))) == "web1  not started\n"
 
 
 def test_markup_in_data_stays_text() -> None:
@@ -289,7 +284,6 @@ def test_json_is_one_object_a_line_with_stable_names() -> None:
 def test_json_tells_a_plan_whole() -> None:
     one = next(one for one in records(story("plan", json=True)) if one["event"] == "planned")
     assert one["changes"][3]["differs"]["mode"] == ["0600", "0644"]
-    assert one["orphans"] == ["oldsite"]
     assert "diffs" not in one
 
 
@@ -577,10 +571,10 @@ def test_whatever_a_host_prints_becomes_harmless_text(line: str, name: str) -> N
         (words.value("f" * 64), "ffffffff"),
         (words.difference("gid", None, 5), "gid: none → 5"),
         (words.difference("loaded unit:x", "1", "2"), "has not loaded unit:x"),
-        (words.outcome(Report("a", "failed")), "failed"),
-        (words.outcome(Report("a", "failed", ("x",), Plan("a", storyboard.changes()))), "failed, 1 of 8 changed"),
-        (words.outcome(Report("a", "planned", plan=Plan("a", unfinished="1"))), "an unfinished run to undo"),
-        (words.outcome(Report("a", "planned", plan=Plan("a"))), "nothing to change"),
+        (words.outcome(Report("a", Result.FAILED)), "failed"),
+        (words.outcome(Report("a", Result.FAILED, ("x",), Plan("a", storyboard.changes()))), "failed, 1 of 8 changed"),
+        (words.outcome(Report("a", Result.PLANNED, plan=Plan("a", unfinished="1"))), "an unfinished run to undo"),
+        (words.outcome(Report("a", Result.PLANNED, plan=Plan("a"))), "nothing to change"),
     ],
 )  # fmt: skip
 def test_words_are_short_and_their_plural_is_right(found: str, expected: str) -> None:
@@ -718,7 +712,7 @@ def test_the_display_follows_the_steps_and_leaves_no_trace(terminal: Terminal) -
         StepFinished("web1", "install x", 0, 1.0),
         Sending("web1", "code", 640_000, 1_000_000), "sending code  64 %, 640.0 kB of 1.0 MB",
         Looking("web1", 2), "looking again",
-        Finished("web1", Report("web1", "changed", ("a",), urls=("http://x/",))), "✓ web1  1 changed",
+        Finished("web1", Report("web1", Result.CHANGED, ("a",), urls=("http://x/",))), "✓ web1  1 changed",
     )  # fmt: skip
     flat = plain(text)
     assert "  + package  [red]x\n" in flat
@@ -762,7 +756,7 @@ def test_a_plan_stands_above_what_its_host_says_next(terminal: Terminal) -> None
         terminal,
         planned("a", change("package:x", None, {})),
         Note("a", "careful"),
-        Finished("a", Report("a", "failed", failures=(Failure("it broke", 7),))),
+        Finished("a", Report("a", Result.FAILED, failures=(Failure("it broke", 7),))),
         hosts=["a", "b"],
     )
     assert plain(text) == (
@@ -784,7 +778,7 @@ def test_what_differs_gets_lines_of_its_own_where_the_screen_is_narrow(
 def test_more_hosts_than_lines_are_counted(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINES", "8")
     hosts = [f"web{n:02}" for n in range(20)]
-    done = Finished("web07", Report("web07", "failed", failures=(Failure("x", 7),)))
+    done = Finished("web07", Report("web07", Result.FAILED, failures=(Failure("x", 7),)))
     text = plain(played(terminal, Connecting("web19"), done, "✗ web07", hosts=hosts))
     assert "web19    0 s  connecting" in text
     assert "✗ web07  failed" in text

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.engine.converge import declared
+from deploy.engine.declare import declared
 from deploy.errors import InputError
-from deploy.facts import Facts
+from deploy.facts import AppFacts, Facts
 from deploy.inventory.hosts import Host
+from deploy.resource import Remark
 from deploy.resources.path import File
 from deploy.roles import roles_of
+from deploy.site.app import App
 
 KIND = """
 from __future__ import annotations
@@ -86,3 +88,11 @@ def test_a_mistake_in_a_role_is_one_sentence(tmp_path: Path, text: str, said: st
 def test_a_role_that_nobody_wrote_is_an_error_that_names_the_host(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"web1: there is no role 'ngnix'.*did you mean 'nginx'"):
         roles_of(Host("web1", project=tmp_path, roles=("ngnix",)))
+
+
+def test_a_site_that_the_inventory_no_longer_names_is_said_to_be_there(tmp_path: Path) -> None:
+    facts = Facts(apps=(AppFacts("old", 3), AppFacts("hello", 1)))
+    host = Host("web1", project=tmp_path, roles=(), apps=(App(name="hello", state="absent"),))
+    (remark,) = declared(roles_of(host), host, facts)
+    assert isinstance(remark, Remark)
+    assert remark.text.startswith("old is on the host")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.engine.converge import declared
+from deploy.engine.declare import declared
 from deploy.errors import InputError, LookError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
