@@ -48,6 +48,7 @@ from deploy.site.release import Delivery
 from deploy.transport.connections import Password
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
 
 WORKERS = 20
 """Hosts worked on at once by this process; each costs one thread and one connection."""
@@ -268,8 +269,16 @@ def ask(
         except BarehostError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=min(WORKERS, len(hosts) or 1)) as pool:
-        return list(pool.map(asked, hosts))
+    return in_threads(asked, hosts)
+
+
+def in_threads(work: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
+    """``work`` for every item, :data:`WORKERS` at once; the results in their order. After ^C it waits for none."""
+    pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(items) or 1))
+    try:
+        return list(pool.map(work, items))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def recall(state: Path, host: str) -> Facts | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +16,7 @@ from deploy import transport
 from deploy.engine import look
 from deploy.engine.look import Look
 from deploy.errors import BarehostError, LookError
-from deploy.fleet.run import WORKERS
+from deploy.fleet.run import in_threads
 from deploy.inventory.hosts import Host
 from deploy.release import Activation
 from deploy.release.activation import MEMORY
@@ -62,8 +61,7 @@ class Status:
 
 def status_of(hosts: Sequence[Host], *, password: Callable[[str], Secret] | None = None) -> Status:
     """Ask every host, :data:`deploy.fleet.run.WORKERS` at once."""
-    with ThreadPoolExecutor(max_workers=min(WORKERS, len(hosts) or 1)) as pool:
-        answers = list(pool.map(partial(_ask, password=password), hosts))
+    answers = in_threads(partial(_ask, password=password), hosts)
     standings: list[Standing] = []
     notes: list[str] = []
     for answer in answers:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deploy.release.shared import program
 from deploy.render.systemd import literal
 from deploy.shell import Script, join, sh, words
 from deploy.site.app import App
+
+STDIN = "stdin"
+"""The upload that a command reads where something is piped into it."""
+
+NO_TIME = 64
+"""The exit code of :func:`logs` where ``since`` is no time that systemd knows."""
 
 
 def maintenance(apps: Sequence[App], *, on: bool) -> Script:
@@ -33,34 +40,25 @@ def maintenance(apps: Sequence[App], *, on: bool) -> Script:
 
 
 def logs(apps: Sequence[App], *, since: str, lines: int, follow: bool) -> Script:
-    """The sites' journals and Nginx's error logs; each line begins with the site's name.
+    """The sites' journals and Nginx's error logs, in the order of time; each line begins with the site's name.
 
-    since: as journalctl takes it. lines: at most so many of each log, from its end. follow: go on until cut off.
+    since: as journalctl takes it; the script ends with :data:`NO_TIME` where that is no time. lines: at most so many of
+    each log, the newest. follow: go on until cut off.
     """
-    one = (
-        "{ journalctl --no-pager -q -o short-iso -n @{lines} -S @{since} -u @{units} @{journal} & "
-        "tail -q -n @{lines} @{tail} @{errors} 2>/dev/null; wait; } | sed -u @{prefix} &"
+    return sh(
+        program("site-logs"),
+        since=since,
+        most=lines,
+        follow="yes" if follow else "no",
+        apps=[app.name for app in apps],
     )
-    each = [
-        sh(
-            one,
-            lines=lines,
-            since=since,
-            units=f"{app.name}@*",
-            journal=["-f"] if follow else [],
-            tail=["-F"] if follow else [],
-            errors=f"/var/log/nginx/{app.name}.error.log",
-            prefix=f"s/^/{app.name} | /",
-        )
-        for app in apps
-    ]
-    return join([*each, Script("wait")])
 
 
-def command(app: App, argv: Sequence[str], *, terminal: bool) -> Script:
+def command(app: App, argv: Sequence[str], *, terminal: bool, stdin: bool = False) -> Script:
     """``argv``, exactly, in the site's current release, as its account, with its venv and environment.
 
-    terminal: on a terminal; otherwise its output comes as lines, and its exit code is the script's.
+    terminal: on a terminal; otherwise its output comes as lines, and its exit code is the script's. stdin: it reads
+    what was uploaded as :data:`STDIN`.
     """
     return sh(
         "[ -e @{current}/env ] || { echo @{nothing} >&2; exit 1; }\n"
@@ -69,7 +67,7 @@ def command(app: App, argv: Sequence[str], *, terminal: bool) -> Script:
         "-p EnvironmentFile=@{current}/env "
         "-p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=yes -p PrivateTmp=yes @{writable} "
         "-E PATH=@{path} -E VIRTUAL_ENV=@{current}/venv -E HOME=@{shared} -E PYTHONDONTWRITEBYTECODE=1 @{term} "
-        "-- /usr/bin/env -- @{argv}",
+        "-- /usr/bin/env -- @{argv} @{stdin}",
         current=f"{app.root}/current",
         nothing=f"{app.name} has no release here; run invoke provision first",
         how="--pty" if terminal else "--pipe",
@@ -83,4 +81,5 @@ def command(app: App, argv: Sequence[str], *, terminal: bool) -> Script:
         shared=f"{app.root}/shared",
         term=Script('-E TERM="$TERM"') if terminal else [],
         argv=words(map(literal, argv)),
+        stdin=Script(f'< "$SESSION/{STDIN}"') if stdin else [],
     )

@@ -21,7 +21,7 @@ from deploy.shell import Secret
 if TYPE_CHECKING:
     from deploy.engine.events import Event, Report
 
-__all__ = ["Reporter", "error", "mask_secrets", "reporter", "say", "summary", "table"]
+__all__ = ["Reporter", "complain", "error", "mask_secrets", "reporter", "say", "summary", "table"]
 
 _MASK = Mask()
 
@@ -101,6 +101,11 @@ def say(text: str, *, json: bool = False) -> None:
         _record({"event": "message", "text": text})
     else:
         _out(sys.stdout).lines([[(row, "")] for row in _MASK.block(text)])
+
+
+def complain(text: str) -> None:
+    """One line, or several, on stderr: what a command on a host wrote to its own."""
+    _out(sys.stderr).lines([[(row, "")] for row in _MASK.block(text)])
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, json: bool = False) -> None:

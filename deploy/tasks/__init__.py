@@ -13,11 +13,14 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 would be compiled by every command: 100 ms. Who says -B or PYTHONDONTWRITEBYTECODE is still obeyed."""
 
 from deploy.tasks import hosts, project, provision, release, sites, staging  # noqa: E402
+from deploy.tasks.commandline import Commands  # noqa: E402
 
 gc.set_threshold(50_000, 20, 20)
 """Collected seldom: what a command imports and reads lives to its end, and going through it again and again took a
 tenth of the time of one that has nothing to do."""
 atexit.register(gc.freeze)  # nor once more at the end, where Python would: 10 ms
+
+Commands.install()
 
 namespace = Collection(
     provision.provision,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from invoke import Argument, Exit, Task
 from invoke import task as invoke_task
+
+from deploy.tasks.commandline import bare_words, options, refuse_empty
 
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
@@ -36,8 +37,8 @@ class Told(Task[Any]):
     """Invoke's Task, with lists whose default is a tuple, and with any number of bare words.
 
     They are ``names``, or hosts where a task has no names: ``invoke plan web1 web2``. Invoke has no variable
-    number of positional arguments, so the number is read off the command line: the words between this task's
-    name and the next option or task.
+    number of positional arguments, so the number is read off the command line, see
+    :func:`deploy.tasks.commandline.bare_words`.
     """
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
@@ -50,43 +51,16 @@ class Told(Task[Any]):
         if not {one.name for one in arguments} & {"names", "host"}:
             return arguments
         first = [one for one in arguments if one.positional and one.name != "names"]
-        count = len(bare_words(sys.argv[1:], self.name)) - len(first)
+        count = len(_words(self.name, arguments)) - len(first)
         words = [Argument(name=f"name{number}", positional=True) for number in range(count)]
         return [*first, *words, *(one for one in arguments if one not in first and one.name != "names")]
 
 
-def bare_words(argv: Sequence[str], name: str) -> list[str]:
-    """The words right after the task ``name`` (or ``collection.name``) that are neither options nor tasks."""
+def _words(name: str, arguments: Iterable[Argument]) -> list[str]:
+    """The bare words of that task on this process's own command line."""
     from deploy.tasks import namespace
 
-    tasks = namespace.task_names
-    for place, word in enumerate(argv):
-        if word == name or word.endswith(f".{name}"):
-            rest = argv[place + 1 :]
-            return list(itertools.takewhile(lambda one: not one.startswith("-") and one not in tasks, rest))
-    return []
-
-
-def refuse_empty(argv: Sequence[str], made: Task[Any]) -> None:
-    """Raise InputError where a command line gives an option, or a bare word, without a value.
-
-    ``--host "$UNSET"`` in a script would otherwise choose every host. Invoke itself refuses a missing value, but not
-    an empty one, nor a missing one of an option that may be repeated.
-    """
-    from deploy.errors import InputError
-
-    argv = list(itertools.takewhile(lambda word: word != "--", argv))
-    named = [one for one in made.get_arguments() if not one.positional]
-    options = {f"--{str(one.name).replace('_', '-')}": one for one in named}
-    for word, following in itertools.zip_longest(argv, argv[1:]):
-        name, joined, value = word.partition("=")
-        if name not in options or not options[name].takes_value:
-            continue
-        given = value if joined else following
-        if given is None or not given.strip(" ,") or (not joined and given.partition("=")[0] in options):
-            raise InputError(f"{name} has no value; leave it out, or say what it is")
-    if not all(word.strip(" ,") for word in bare_words(argv, made.name)):
-        raise InputError(f"an empty word follows {made.name}; leave it out, or say what it is")
+    return bare_words(sys.argv[1:], name, options(arguments), namespace.task_names)
 
 
 def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
@@ -99,7 +73,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
         @functools.wraps(body)
         def told(*arguments: Any, **values: Any) -> None:
             def checked(*arguments: Any, **values: Any) -> int | None:
-                refuse_empty(sys.argv[1:], made)
+                refuse_empty(sys.argv[1:], made, _words(made.name, made.get_arguments()))
                 return body(*arguments, **values)
 
             numbered = sorted((key for key in values if key[4:].isdigit()), key=lambda key: int(key[4:]))
@@ -139,8 +113,27 @@ def _told(body: Callable[..., int | None], *arguments: Any, **values: Any) -> in
         from deploy import report
 
         report.say("Stopped here. What has begun on a host goes on there: the same command follows it.")
-        sys.stdout.flush()
-        os._exit(130)  # threads that wait for hosts would keep the process until those answer
+        leave(INTERRUPTED)
+
+
+INTERRUPTED = 130
+"""The exit code after ^C, as a shell has it."""
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now: threads that wait for hosts would keep it until those answer."""
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def answer(question: str) -> str:
+    """What somebody types at the terminal; InputError where it ends instead (^D)."""
+    from deploy.errors import InputError
+
+    try:
+        return input(question).strip()
+    except EOFError:
+        raise InputError("the question was not answered; nothing was changed") from None
 
 
 def project() -> Path:
@@ -197,7 +190,10 @@ def password_once() -> Callable[[str], Secret]:
                         f"{sentence}: none given and no terminal to ask at; "
                         "set ansible_become_password in the inventory"
                     )
-                known.append(Secret(getpass.getpass(f"{sentence}: ")))
+                try:
+                    known.append(Secret(getpass.getpass(f"{sentence}: ")))
+                except EOFError:
+                    raise HostError(f"{sentence}: the question was not answered") from None
                 report.mask_secrets(known)
             return known[0]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import chosen, task
+from deploy.tasks.common import answer, chosen, task
 
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
@@ -82,4 +82,4 @@ def _agreed(question: str) -> bool:
 
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask at: compare the fingerprints, then add --yes")
-    return input(question).strip().lower() in ("y", "yes")
+    return answer(question).lower() in ("y", "yes")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import os
+import shutil
+import stat
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import chosen, password_once, task
+from deploy.tasks.common import INTERRUPTED, chosen, leave, password_once, task
 
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
@@ -74,22 +79,43 @@ def logs(
 ) -> int:
     """Show what the sites said (journal) and what Nginx complained of, each line with its host and site."""
     from deploy import report
-    from deploy.errors import BarehostError
+    from deploy.errors import BarehostError, HostError, InputError
     from deploy.fleet import run as fleet
+    from deploy.release.everyday import NO_TIME
     from deploy.release.everyday import logs as script
     from deploy.transport import Session
     from deploy.transport.session import each
 
     hosts = chosen(host, group, inventory)
     sites = _sites(hosts, site)
+    if n < 1:
+        raise InputError(f"-n takes the number of lines to show, not {n}")
 
     def show(session: Session) -> None:
         name = session.host.name
         text = script(sites[name], since=since, lines=n, follow=follow)
-        each(session.stream(text, timeout=None, idle=None), lambda line: report.say(f"{name} | {line}"))
+        reply = each(
+            session.stream(text, timeout=None, idle=None), lambda line: report.say(f"{name} | {line}")
+        )
+        if reply.rc == NO_TIME:
+            raise InputError(
+                f"--since takes a time as journalctl does (10m ago, yesterday, 12:30), not {since!r}"
+            )
+        if reply.rc:
+            raise HostError(
+                f"{name}: its logs cannot be read: {reply.stderr.decode(errors='replace').strip()}"
+            )
 
+    try:
+        answers = fleet.ask(hosts, show, password=password_once())
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        leave(INTERRUPTED)  # how following ends; nothing was begun that goes on
     failed = 0
-    for answer in fleet.ask(hosts, show, password=password_once()):
+    for message in dict.fromkeys(str(one) for one in answers if isinstance(one, InputError)):
+        raise InputError(message)
+    for answer in answers:
         if isinstance(answer, BarehostError):
             report.error(answer)
             failed = failed or answer.exit_code
@@ -106,8 +132,8 @@ def run(
 ) -> int:
     """Run a command in a site's current release, with its venv and environment: `invoke run --host web1 -- argv…`."""
     from deploy import report, transport
-    from deploy.errors import BarehostError, InputError
-    from deploy.release.everyday import command
+    from deploy.errors import InputError
+    from deploy.release.everyday import STDIN, command
     from deploy.transport.session import each
 
     argv = (
@@ -117,23 +143,45 @@ def run(
         raise InputError("say what to run after two dashes: invoke run --host web1 -- python manage.py shell")
     hosts = chosen(host, group, inventory)
     sites = _sites(hosts, site)
-    code = 0
     for one in hosts:
         if len(sites[one.name]) != 1:
             raise InputError(f"{one.name} has several sites; say which with --site")
-        app = sites[one.name][0]
-        terminal = sys.stdin.isatty() and sys.stdout.isatty() and len(hosts) == 1
-        if terminal:
-            code = transport.interact(one, command(app, argv, terminal=True)) or code
-            continue
-        with transport.connect(one, password=password_once()) as session:
+    if sys.stdin.isatty() and sys.stdout.isatty() and len(hosts) == 1:
+        (only,) = hosts
+        return transport.interact(only, command(sites[only.name][0], argv, terminal=True))
+    code = 0
+    with _piped() as given:
+        for one in hosts:
             prefix = f"{one.name} | " if len(hosts) > 1 else ""
-            lines = session.stream(command(app, argv, terminal=False), timeout=None, idle=None)
-            reply = each(lines, functools.partial(_say, prefix))
-            if reply.stderr:
-                report.error(BarehostError(f"{one.name}: {reply.stderr.decode(errors='replace').strip()}"))
+            with transport.connect(one, password=password_once()) as session:
+                if given is not None:
+                    given.seek(0)
+                    session.put(STDIN, iter(lambda: given.read(BLOCK), b""))
+                script = command(sites[one.name][0], argv, terminal=False, stdin=given is not None)
+                reply = each(session.stream(script, timeout=None, idle=None), functools.partial(_say, prefix))
+            for line in reply.stderr.decode(errors="replace").splitlines():
+                report.complain(prefix + line)
             code = code or reply.rc
     return code
+
+
+BLOCK = 1 << 16
+"""Bytes of what is piped in that are handed on at once."""
+
+
+@contextmanager
+def _piped() -> Iterator[IO[bytes] | None]:
+    """What is piped into this command, read to its end and kept on disk; None where nothing is."""
+    try:
+        kind = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, ValueError, OSError):  # closed, or no file at all
+        kind = 0
+    if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind) or stat.S_ISSOCK(kind)):
+        yield None
+        return
+    with TemporaryFile() as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept, BLOCK)
+        yield kept
 
 
 def _say(prefix: str, line: str) -> None:

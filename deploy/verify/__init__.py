@@ -43,8 +43,11 @@ def verify(
     """
     backends = [SessionBackend(host, password) for host in hosts]
     try:
-        with ThreadPoolExecutor(max_workers=min(WORKERS, len(backends) or 1)) as pool:
+        pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(backends) or 1))
+        try:
             problems = list(pool.map(_problem, backends))
+        finally:  # after ^C nobody waits for a host that does not answer
+            pool.shutdown(wait=False, cancel_futures=True)
         reached = [backend for backend, problem in zip(backends, problems, strict=True) if problem is None]
         summary = Summary(verbose=verbose)
         if reached:

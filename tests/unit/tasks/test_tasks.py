@@ -286,16 +286,45 @@ class TestSandboxed:
         (["staging.up", "a", "provision", "--host", "a"], ["a"]),
         (["plan", "staging.up", "a", "b", "hosts.list"], ["a", "b"]),
         (["staging.down", "a"], []),
+        (["staging.up", "a", "--suite", "trixie", "--python", "b"], ["a", "b"]),
+        (["staging.up", "--suite=trixie", "a", "--", "b"], ["a"]),
+        (["staging.up", "--sweet", "a"], []),
         ([], []),
     ],
 )
-def test_bare_words_are_those_right_after_the_task(argv: list[str], words: list[str]):
-    assert bare_words(argv, "up") == words
+def test_bare_words_stand_anywhere_after_the_task(argv: list[str], words: list[str]):
+    known = {"--suite": True, "--python": False, "--host": True}
+    assert bare_words(argv, "up", known, namespace.task_names) == words
 
 
-def test_hosts_may_be_bare_words():
-    assert bare_words(["plan", "web1", "web*", "--diff", "--host", "db1"], "plan") == ["web1", "web*"]
-    assert bare_words(["maintenance", "on", "web1", "status"], "maintenance") == ["on", "web1"]
+def test_hosts_may_be_bare_words_before_and_after_options(hosts: Path, invoke: Face):
+    one = invoke("hosts.list", "web1")
+    assert invoke("hosts.list", "--inventory", "inventory", "web1") == one
+    assert invoke("hosts.list", "--inventory=inventory", "web1", "web2")[1].count("web2") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("provison",), "provision"),
+        (("staging.upp",), "staging.up"),
+        (("plan", "--hots", "web1"), "--host"),
+        (("plan", "web1", "--inventry=x"), "--inventory"),
+        (("plan", "--check", "web1"), "--check"),
+        (("release", "web1", "--max-fail", "x"), "--max-fail"),
+        (("history", "-n", "x"), "-n"),
+        (("maintenance",), "state"),
+        (("init", "shop"), "shop"),
+        (("--hist",), "--hist"),
+    ],
+)
+def test_a_slip_is_one_sentence_that_names_it_or_what_was_meant(
+    hosts: Path, invoke: Face, words: tuple[str, ...], says: str
+):
+    code, out, err = invoke(*words)
+    assert (code, out) == (3, ""), err
+    assert says in err
+    assert err.count("\n") == 1
 
 
 class Broken(BarehostError):
