@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
-from invoke import Program
-
-from deploy.tasks import namespace
+import os
 
 
 def main() -> None:
     """Run the tasks named on the command line; ends the process with their exit code."""
-    Program(name="Barehost", binary="barehost", namespace=namespace, version=version("barehost")).run()
+    try:
+        from importlib.metadata import version  # all of it within the try: ^C comes when it comes
+
+        from invoke import Program
+
+        from deploy.tasks import namespace
+
+        Program(name="Barehost", binary="barehost", namespace=namespace, version=version("barehost")).run()
+    except KeyboardInterrupt:
+        os._exit(130)

@@ -68,7 +68,7 @@ class Facts(Struct, frozen=True):
         return cls(**{**told, "apps": tuple(AppFacts(**app) for app in told["apps"])})
 
 
-PROBE = Script((Path(__file__).parent / "host" / "facts.sh").read_text())
+PROBE = Script((Path(__file__).parent / "host" / "facts.sh").read_text(encoding="utf-8"))
 """Prints one fact a line."""
 
 

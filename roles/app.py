@@ -21,7 +21,7 @@ from deploy.roles import module_of
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
 
-EXTRAS = {"gevent": "gevent", "eventlet": "eventlet", "tornado": "tornado"}
+EXTRAS = {"gevent": "gevent", "tornado": "tornado"}
 """What a worker class needs besides Gunicorn."""
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "armhf": "armv7l"}

@@ -27,6 +27,9 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
     yield from (Group(app.user, scope=app.name) for app in apps)
     yield User("www-data", group="www-data", home="/var/www", groups=tuple(app.user for app in apps))
 
+    yield Directory(
+        "/var/log/nginx", group="adm", mode=0o2755
+    )  # what Nginx makes there belongs to that group
     yield Directory("/var/www/acme")
     yield Directory("/var/www/.barehost")
     yield Template("/var/www/.barehost/unavailable.html", "unavailable.html.j2", host=host)

@@ -106,7 +106,7 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
             scopes=" ".join(str(number) for number in range(1, len(scopes))),
             parts=" ".join(builder.numbers(staged)),
         ),
-        Script(RUNTIME.read_text()),
+        Script(RUNTIME.read_text(encoding="utf-8")),
         *builder.lines,
         Script("finish done"),
     ]
@@ -168,11 +168,12 @@ class _Builder:
     def step(self, function: str, numbered: Numbered) -> None:
         self.lines.append(
             sh(
-                "@{function} @{number} @{timeout} @{scope}",
+                "@{function} @{number} @{timeout} @{scope} @{label}",
                 function=function,
                 number=len(self.steps),
                 timeout=numbered.timeout,
                 scope=self.scopes.index(numbered.scope),
+                label=" ".join(numbered.label.split()),  # a line of the log is one event
             )
         )
         self.steps.append(numbered)

@@ -35,6 +35,8 @@ class Follower:
     began: float = 0.0
     running: bool = False
     blank: bool = False
+    label: str = ""
+    """Of the step that runs, as the log has it: of a run that another command began, nothing else is known."""
 
     def follow(self, stream: Generator[bytes, None, Reply]) -> Outcome:
         """Read to the end. Raises LockedError when another apply holds the host, ApplyError when none began."""
@@ -66,7 +68,7 @@ class Follower:
                 f"{self.host}: the run's log is not its own (wrong mark); look at it on the host"
             )
         if kind == "begin":
-            self._begin(int(rest[0]))
+            self._begin(int(rest[0]), " ".join(rest[1:]))
         elif kind == "end":
             self._end(int(rest[0]), int(rest[1]))
         elif kind == "note":
@@ -105,10 +107,11 @@ class Follower:
     def _step(self, number: int) -> Numbered:
         if self.program is not None:
             return self.program.steps[number]
-        return Numbered(f"step {number + 1} of the run that was under way", sh(":"), 0)
+        return Numbered(self.label, sh(":"), 0)
 
-    def _begin(self, number: int) -> None:
+    def _begin(self, number: int, label: str) -> None:
         self.output.clear()
+        self.label = label
         self.began, self.running = monotonic(), True
         count = len(self.program.steps) if self.program is not None else number + 1
         step = self._step(number)

@@ -42,14 +42,14 @@ def digest(what: str, stamp: Stamp, began: int, make: Callable[[], str]) -> str:
     file = place / hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()
     known = stamp.hexdigest()
     with suppress(OSError, ValueError):
-        before, _, found = file.read_text().partition(" ")
+        before, _, found = file.read_text(encoding="utf-8").partition(" ")
         if before == known and found:
             return found
     found = make()
     if began - stamp.newest > TICK:
         new = file.with_name(f"{file.name}.{os.getpid()}")
         with suppress(OSError):  # a full disk
-            new.write_text(f"{known} {found}")
+            new.write_text(f"{known} {found}", encoding="utf-8")
             new.replace(file)
             for old in sorted(place.iterdir(), key=lambda one: one.stat().st_mtime)[:-MOST]:
                 old.unlink()

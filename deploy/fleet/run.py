@@ -284,7 +284,7 @@ def in_threads(work: Callable[[Item], Answer], items: Sequence[Item]) -> list[An
 def recall(state: Path, host: str) -> Facts | None:
     """The facts of the last run, or None where there are none that this version understands."""
     try:
-        return Facts.from_json(_cache(state, host).read_text())
+        return Facts.from_json(_cache(state, host).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -294,7 +294,7 @@ def remember(state: Path, host: str, facts: Facts) -> None:
     file = _cache(state, host)
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.{os.getpid()}")
-    new.write_text(facts.as_json())
+    new.write_text(facts.as_json(), encoding="utf-8")
     new.replace(file)
 
 

@@ -37,9 +37,9 @@ settle() {
 }
 
 # One step in a process of its own; the lock is not handed on, so that a daemon it starts cannot keep it.
-step() { # step seconds scope
+step() { # number seconds scope label
   lost "$3" && return
-  event begin "$1"
+  event begin "$1" "$4"
   timeout -k 10 "$2" sh "$RUN/steps/$1" 9>&-
   code=$?
   event end "$1" "$code"
@@ -82,9 +82,9 @@ stage_link() { # scope target-of-the-link path
 
 # A check sees the whole candidate /etc: what is staged laid over it, what goes away hidden. Where it refuses that, it
 # is asked about the host's own files, and about each scope's beside those that passed: whose are refused has failed.
-candidate() { # step seconds
+candidate() { # number seconds scope label
   [ -e "$CANDIDATE" ] || lay $parts || fail 0
-  event begin "$1"
+  event begin "$1" "$4"
   accepts "$1" "$2" && { cat "$RUN/check"; event end "$1" 0; return; }
   passed=
   for part in 0 $parts; do
@@ -92,7 +92,7 @@ candidate() { # step seconds
     lost "$part" && continue
     lay $passed "$part" || fail 0
     if accepts "$1" "$2"; then passed="$passed $part"; continue; fi
-    [ -z "${refused-}" ] || event begin "$1"
+    [ -z "${refused-}" ] || event begin "$1" "$4"
     refused=$part
     cat "$RUN/check"
     event end "$1" "$code"

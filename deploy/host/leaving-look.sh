@@ -10,6 +10,9 @@ left() { # app keep|purge: one line with what is there of it
   if [ "$2" = purge ]; then
     [ ! -e "$root" ] || found="$found $root"
     ! getent passwd "$1" >/dev/null || found="$found account"
+    for file in /var/log/nginx/"$1".access.log* /var/log/nginx/"$1".error.log*; do
+      [ ! -f "$file" ] || found="$found ${file##*/}"
+    done
   fi
   printf '%s %s\n' "$1" "${found# }"
 }

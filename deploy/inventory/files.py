@@ -43,7 +43,7 @@ def inventory_files(source: Path) -> list[Path]:
         return [_not_ini(source)]
     if not source.is_dir():
         raise InputError(
-            f"there is no inventory {shown(source)}; run invoke init to write one, or name it with --inventory"
+            f"there is no inventory {shown(source)}; run barehost init to write one, or name it with --inventory"
         )
     found = sorted(
         file

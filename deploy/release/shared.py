@@ -25,12 +25,12 @@ NUMBERS = "/var/lib/barehost/activations"
 
 def program(name: str) -> str:
     """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
-    return (HOST / f"{name}.sh").read_text()
+    return (HOST / f"{name}.sh").read_text(encoding="utf-8")
 
 
 def embedded(name: str) -> Script:
     """The text of ``deploy/host/<name>.py``, which stands in a step as it is: the system's Python reads it there."""
-    return Script((HOST / f"{name}.py").read_text())
+    return Script((HOST / f"{name}.py").read_text(encoding="utf-8"))
 
 
 UNITS = program("units")

@@ -58,7 +58,7 @@ def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> 
     digest = f"{release.commit} {tree.manifest}"
     file = _begun(app, state)
     with suppress(OSError, ValueError, TypeError, KeyError):  # nothing was begun, or another version wrote it
-        begun = json.loads(file.read_text())
+        begun = json.loads(file.read_text(encoding="utf-8"))
         if begun["digest"] == digest and begun["id"] >= max(serving, default=""):
             return replace(release, id=begun["id"])
     release = replace(release, id=_after(max(serving, default=""), release.id))
@@ -90,7 +90,7 @@ class Migrating(Struct, frozen=True):
 def migrating(app: App, release: Release, state: Path) -> Migrating | None:
     """Who began to migrate this release of ``app``, as this machine knows; None when nobody did."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        known = json.loads(_migrating(app, state).read_text())
+        known = json.loads(_migrating(app, state).read_text(encoding="utf-8"))
         if known["id"] == release.id:
             return Migrating(known["host"], tuple(known["done"]))
     return None
@@ -106,7 +106,7 @@ def write(file: Path, text: str) -> None:
     """Keep ``text`` in ``file``, which is replaced as a whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.{os.getpid()}")
-    new.write_text(text)
+    new.write_text(text, encoding="utf-8")
     new.replace(file)
 
 
@@ -155,7 +155,8 @@ def _resolve(place: Path, ref: str) -> str:
         found = subprocess.run(
             ["git", "-C", str(place), "rev-parse", "--verify", "-q", f"{name}^{{commit}}"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=GIT_SECONDS,
             check=False,
         )
@@ -170,7 +171,13 @@ def _git(folder: Path, *words: str) -> str:
 
 def _run(argv: Sequence[str], app: App | None) -> str:
     done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=GIT_SECONDS, check=False, stdin=subprocess.DEVNULL
+        argv,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=GIT_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
         name = f"{app.name}: " if app else ""

@@ -6,7 +6,7 @@ shortened or put in columns, since half a secret would not be recognised any mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from deploy.report import words
@@ -35,12 +35,11 @@ def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> lis
     body: list[Line] = []
     if plan.unfinished:
         body.append([("! ", "yellow"), (f"unfinished {mask.data(plan.unfinished)}, undone first", "")])
-    named = [tuple(map(mask.data, words.kind_and_name(change))) for change in plan.changes]
-    kinds = max((len(kind) for kind, _ in named), default=0)
-    for change, (kind, name) in zip(plan.changes, named, strict=True):
-        sign, colour = _SIGNS[change.action]
+    rows = list(_rows(plan, mask, verbose))
+    kinds = max((len(kind) for _, kind, _, _ in rows), default=0)
+    for action, kind, name, details in rows:
+        sign, colour = _SIGNS[action]
         line: Line = [(f"{sign} ", colour), (f"{kind:<{kinds}}  ", "dim"), (name, colour)]
-        details = list(_details(change, mask, verbose))
         together = ", ".join(details)
         if width is not None and len(details) > 1 and 8 + kinds + len(name) + len(together) > width:
             body += [line, *([(" " * (kinds + 4) + one, "")] for one in details)]
@@ -53,10 +52,37 @@ def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> lis
     return body
 
 
+def _rows(plan: Plan, mask: Mask, verbose: int) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Action, kind, name and details of each line; without -v many new folders, files or links are one."""
+    named = [(mask.data(kind), mask.data(name)) for kind, name in map(words.kind_and_name, plan.changes)]
+    made: dict[str, list[str]] = {}  # names by kind
+    for change, (kind, name) in zip(plan.changes, named, strict=True):
+        if change.action == "create" and kind in _SUMMED and not verbose:
+            made.setdefault(kind, []).append(name)
+    for change, (kind, name) in zip(plan.changes, named, strict=True):
+        alike = made.get(kind, []) if change.action == "create" else []
+        if len(alike) <= _FEW:
+            yield change.action, kind, name, list(_details(change, mask, verbose))
+        elif name == alike[0]:
+            yield "create", kind, words.places(alike), ["-v names them"]
+
+
+_SUMMED = ("directory", "file", "link")
+"""Kinds whose new ones are summed up, when there are more than _FEW: a first run makes dozens of them."""
+_FEW = 3
+
+
 def _details(change: Change[Resource], mask: Mask, verbose: int) -> Iterable[str]:
     if change.action == "remove":
         return
+    unloaded = [key for key in change.keys if key.startswith("loaded ")]
+    if change.action == "change" and not verbose and len(unloaded) > _FEW:
+        yield f"has not loaded {len(unloaded)} of its files"
+    else:
+        unloaded = []
     for key in change.keys:
+        if key in unloaded:
+            continue
         new = _masked((change.expected or {}).get(key), mask)
         if change.action == "change":
             yield words.difference(mask.data(key), _masked((change.actual or {}).get(key), mask), new)
@@ -162,7 +188,8 @@ def total(reports: Sequence[Report], seconds: float) -> Line:
         "skipped": "not started",
     }
     line: Line = [(f"{words.count(len(reports), 'host')}: ", "bold")]
-    counts = {outcome: sum(one.outcome == outcome for one in reports) for outcome in _OUTCOMES}
+    outcomes = ["unchanged" if one.outcome == "planned" and not one.plan else one.outcome for one in reports]
+    counts = {outcome: outcomes.count(outcome) for outcome in _OUTCOMES}
     for outcome, number in counts.items():
         if number:
             separator = ", " if len(line) > 1 else ""

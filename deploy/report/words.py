@@ -92,6 +92,13 @@ def kind_and_name(change: Change[Resource]) -> tuple[str, str]:
     return kind, name
 
 
+def places(paths: Sequence[str], most: int = 3) -> str:
+    """``9, in /etc/nginx, /etc/nginx/conf.d and 2 more``: how many, and the first of the folders that hold them."""
+    folders = list(dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths))
+    more = f" and {len(folders) - most} more" if len(folders) > most else ""
+    return f"{len(paths)}, in {', '.join(folders[:most])}{more}"
+
+
 _OUTCOMES = {
     "skipped": "not started",
     "staged": "staged, not switched",

@@ -305,4 +305,4 @@ def _refuse_directory(change: Change[Pathlike]) -> None:
         raise InputError(f"{one.path} is a {there} on the host where a file or link should be; move it away")
 
 
-_DIRECTORY = (Path(__file__).parents[1] / "host" / "directory.sh").read_text()
+_DIRECTORY = (Path(__file__).parents[1] / "host" / "directory.sh").read_text(encoding="utf-8")

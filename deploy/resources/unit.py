@@ -214,7 +214,7 @@ class Unit(Resource):
         return Command(
             f"{verb} {self.name}",
             sh(
-                BRING.read_text(),
+                BRING.read_text(encoding="utf-8"),
                 record=f"{RECORDS}/{self.name}",
                 records=RECORDS,
                 name=self.name,

@@ -32,6 +32,7 @@ from deploy.errors import InputError, LookError
 from deploy.files.archive import Member, sha256, stream
 from deploy.render.systemd import literal
 from deploy.requirements import Requirements
+from deploy.requirements.pip import logical
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, sh
 
@@ -50,7 +51,8 @@ _LAYOUT = "1"
 def key(requirements: Requirements, python: str, wheels: Path | None = None) -> str:
     """The name of the environment that these make; ``python`` is the host's version as 3.11."""
     parts = [_LAYOUT, python, *requirements.names, "", *requirements.lines, ""]
-    parts += [part for file in requirements.files for part in file]
+    for name, text in requirements.files:  # as pip reads them: a comment makes no other environment
+        parts += [name, *(line for _, line in logical(text)), ""]
     parts += [part for name, _, digest in requirements.archives for part in (name, digest)]
     parts += [part for name, _, digest in _wheels(wheels) for part in (name, digest)]
     return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
@@ -203,8 +205,8 @@ look() {
 for path in @{paths}; do look "$path"; done
 """
 
-_BUILD = (_HOST / "venv-build.sh").read_text()
+_BUILD = (_HOST / "venv-build.sh").read_text(encoding="utf-8")
 
-_FILL = (_HOST / "venv-fill.sh").read_text()
+_FILL = (_HOST / "venv-fill.sh").read_text(encoding="utf-8")
 
-_OWN = Script((_HOST / "own.py").read_text())
+_OWN = Script((_HOST / "own.py").read_text(encoding="utf-8"))

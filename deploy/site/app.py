@@ -178,7 +178,7 @@ class App(Model, frozen=True, kw_only=True):
     ] = 8
     worker_class: Annotated[
         WorkerClass,
-        Key("Gunicorn's worker", "gthread, sync, gevent, eventlet, tornado or package.module.Class"),
+        Key("Gunicorn's worker", "gthread, sync, gevent, tornado or package.module.Class"),
     ] = "gthread"
     timeout: Annotated[
         Seconds, Key("seconds until a stuck worker is replaced", "a whole number from 1 to 86400")

@@ -131,7 +131,7 @@ def _network(value: Any) -> str:
 
 
 def _worker_class(value: Any) -> Any:
-    known = ("gthread", "sync", "gevent", "eventlet", "tornado")
+    known = ("gthread", "sync", "gevent", "tornado")
     if isinstance(value, str) and (
         value in known or re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", value, re.A)
     ):

@@ -114,16 +114,19 @@ def up(
         return _make(wanted)
 
 
-def down(name: str) -> None:
-    """End a host and remove all of it, first those behind it; a host that is not there is fine."""
+def down(name: str) -> bool:
+    """End a host and remove all of it, first those behind it; whether there was anything of it."""
     machine.require()
     place = space()
+    found = False
     for record in place.hosts():
         if record.behind == name:
             down(record.name)
     with machine.locked(f"barehost-{place.key}-{valid_name(name)}"):
         if trace := _trace(place, name):
             _clear(trace)
+            found = True
+    return found
 
 
 def hosts() -> list[StagingHost]:
@@ -294,7 +297,7 @@ def _tidy(place: Space) -> None:
 def _sweep() -> None:
     """Take down the hosts of checkouts that are no longer on this machine."""
     for mark in sorted(machine.LIBRARY.glob(f"{machine.PROJECT}/state")):
-        place = Space(Path(mark.read_text().strip()), mark.parent.name)
+        place = Space(Path(mark.read_text(encoding="utf-8").strip()), mark.parent.name)
         if place.state.exists():
             continue
         for record in place.hosts():

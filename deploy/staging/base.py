@@ -96,7 +96,7 @@ def sources(suite: str) -> str:
     """
     found: list[str] = []
     for path in _source_files():
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         found += _deb822(text) if path.suffix == ".sources" else _one_line(text)
     here = codename()
     own = re.compile(
@@ -127,7 +127,9 @@ def _source_files() -> list[Path]:
 def codename() -> str | None:
     """This machine's Debian release; None on any other system."""
     values = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+        line.split("=", 1)
+        for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+        if "=" in line
     )
     return values.get("VERSION_CODENAME", "").strip('"') or None if values.get("ID") == "debian" else None
 
@@ -164,7 +166,7 @@ def certificates() -> str:
     chosen = _pip_values().get("cert", "")
     if chosen and not chosen.endswith(BUNDLE):
         paths.append(Path(chosen))
-    return "".join(path.read_text().strip() + "\n" for path in paths if path.is_file())
+    return "".join(path.read_text(encoding="utf-8").strip() + "\n" for path in paths if path.is_file())
 
 
 def pip_settings() -> str:

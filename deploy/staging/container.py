@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.errors import StagingError
-from deploy.staging.machine import run, wait
+from deploy.staging.machine import PATIENCE, run, wait
 from deploy.staging.network import NAMESPACES
 from deploy.staging.record import Record
 
@@ -52,10 +52,12 @@ def unmount(record: Record) -> None:
 
 
 def _unmount_below(folder: Path) -> None:
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [
+        line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    ]
     for point in reversed([point for point in points if Path(point).is_relative_to(folder)]):
-        if run(["umount", point], check=False).returncode != 0:
-            run(["umount", "--lazy", point])
+        if run(["umount", point], check=False, timeout=PATIENCE).returncode != 0:
+            run(["umount", "--lazy", point], timeout=PATIENCE)
 
 
 def _remove_notes(record: Record) -> None:
@@ -114,7 +116,7 @@ def _start_process(record: Record, nspawn: list[str]) -> None:
     groups = _groups(record)
     for group in groups:
         group.mkdir(exist_ok=True)
-    with record.log.open("a") as log:
+    with record.log.open("ab") as log:
         subprocess.run(
             ["setsid", "--fork", "sh", "-c", SUPERVISE, "sh", *map(str, groups), "--", *nspawn],
             stdin=subprocess.DEVNULL,
@@ -161,7 +163,7 @@ def init(record: Record) -> int | None:
     """The pid, seen from here, of the host's own process 1; None while there is none."""
     for pid in _inside(record):
         try:
-            status = Path(f"/proc/{pid}/status").read_text()
+            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         except OSError:  # it ended while we looked
             continue
         if re.search(r"^NSpid:\s+\d+\s+1$", status, re.MULTILINE):
@@ -193,10 +195,10 @@ def end(record: Record) -> None:
             _signal(pid, signal.SIGKILL)
         return not pids
 
-    if not wait(gone, STOP_SECONDS):
+    if not wait(gone, PATIENCE):
         raise StagingError(f"staging host {record.name} does not end: processes {sorted(left())} are left")
     if SYSTEMD.is_dir():
-        run(["systemctl", "stop", record.unique], check=False)
+        run(["systemctl", "stop", record.unique], check=False, timeout=PATIENCE)
     for group in _groups(record):
         _remove_group(group)
     _remove_notes(record)
@@ -207,7 +209,7 @@ def _members(group: Path) -> set[int]:
     members: set[int] = set()
     for listing in group.rglob("cgroup.procs"):
         try:
-            members.update(map(int, listing.read_text().split()))
+            members.update(map(int, listing.read_text(encoding="utf-8").split()))
         except OSError:  # the cgroup went while we looked
             continue
     return members - {0}
@@ -216,7 +218,7 @@ def _members(group: Path) -> set[int]:
 def _remove_group(group: Path) -> None:
     folders = sorted(group.rglob("*/"), key=lambda path: len(path.parts), reverse=True)
     for folder in [*folders, group]:
-        if not wait(lambda folder=folder: _removed(folder), STOP_SECONDS):  # type: ignore[misc]
+        if not wait(lambda folder=folder: _removed(folder), PATIENCE):  # type: ignore[misc]
             raise StagingError(f"{folder} cannot be removed: a process is still in it")
 
 
@@ -270,7 +272,7 @@ def booted(record: Record) -> str:
     Returns "running", or "degraded (unit, ...)" with what failed.
     Raises StagingError with the end of the console when the host ends or the time is up.
     """
-    pinned = (record.folder / "identity/ssh_host_ed25519_key.pub").read_text().split()[1]
+    pinned = (record.folder / "identity/ssh_host_ed25519_key.pub").read_text(encoding="utf-8").split()[1]
     jump = record.space.host(record.behind) if record.behind else None
     where = ["ip", "netns", "exec", jump.unique] if jump else []
     scan = [*where, "ssh-keyscan", "-T", "2", "-t", "ed25519", "-p", str(record.port), record.address]
@@ -294,6 +296,6 @@ def booted(record: Record) -> str:
 
 
 def _last_words(record: Record) -> str:
-    text = record.log.read_text(errors="replace") if record.log.exists() else ""
+    text = record.log.read_text(encoding="utf-8", errors="replace") if record.log.exists() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " / ".join(lines[-3:]) or "its console is empty"

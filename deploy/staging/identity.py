@@ -42,12 +42,12 @@ def imprint(record: Record) -> None:
         if not key.with_suffix(".pub").exists():
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", record.name, "-f", str(key)])
-        replace(root / "etc/ssh" / key.name, key.read_text(), 0o600)
-        replace(root / "etc/ssh" / f"{key.name}.pub", key.with_suffix(".pub").read_text())
+        replace(root / "etc/ssh" / key.name, key.read_text(encoding="utf-8"), 0o600)
+        replace(root / "etc/ssh" / f"{key.name}.pub", key.with_suffix(".pub").read_text(encoding="utf-8"))
     machine_id = folder / "machine-id"
     if not machine_id.exists():
         replace(machine_id, f"{uuid.uuid4().hex}\n")
-    replace(root / "etc/machine-id", machine_id.read_text(), 0o444)
+    replace(root / "etc/machine-id", machine_id.read_text(encoding="utf-8"), 0o444)
     replace(root / "etc/hostname", f"{record.name}\n")
     replace(
         root / "etc/hosts",
@@ -61,7 +61,7 @@ def imprint(record: Record) -> None:
 def _account(record: Record) -> None:
     """Let the project's key in as the wanted user, who may become root: freely or with the password."""
     root, user = record.root, record.user
-    public = record.space.private_key.with_suffix(".pub").read_text()
+    public = record.space.private_key.with_suffix(".pub").read_text(encoding="utf-8")
     inside = ["chroot", str(root)]
     if user == "root":
         home, owner = root / "root", "root"
@@ -83,7 +83,7 @@ def _account(record: Record) -> None:
 def resolvers() -> str:
     """This machine's name servers, as a resolv.conf for hosts that cannot reach its loopback."""
     for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         usable = [line for line in lines if not line.startswith(("nameserver 127.", "nameserver ::1"))]
         if any(line.startswith("nameserver") for line in usable):
             return "\n".join(usable) + "\n"

@@ -54,7 +54,9 @@ def known_hosts(hosts: list[Record]) -> str:
     """Each host's ed25519 key under its address; with another port than 22 as `[address]:port`."""
     lines = []
     for record in hosts:
-        kind, key = (record.folder / "identity/ssh_host_ed25519_key.pub").read_text().split()[:2]
+        kind, key = (
+            (record.folder / "identity/ssh_host_ed25519_key.pub").read_text(encoding="utf-8").split()[:2]
+        )
         place = record.address if record.port == 22 else f"[{record.address}]:{record.port}"
         lines.append(f"{place} {kind} {key}\n")
     return "".join(lines)

@@ -44,6 +44,8 @@ TOOLS = {
 """Command to the Debian package that brings it."""
 _mine = threading.local()
 """The descriptors of the locks that this thread holds, the outermost first."""
+PATIENCE = 600.0
+"""Seconds for what only frees this machine: one that is busy takes its time, and what stays would stay for good."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -66,7 +68,7 @@ def require() -> None:
 
 def _knows_overlay() -> bool:
     def known() -> bool:
-        return "\toverlay\n" in Path("/proc/filesystems").read_text()
+        return "\toverlay\n" in Path("/proc/filesystems").read_text(encoding="utf-8")
 
     if not known() and shutil.which("modprobe", path=PATH):
         run(["modprobe", "overlay"], check=False)
@@ -95,7 +97,8 @@ def run(
             argv,
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=timeout,
             env=known,
             pass_fds=() if only_looks else tuple(_held()),
@@ -115,7 +118,7 @@ def remove(folder: Path) -> None:
 
     Raises StagingError with what stays.
     """
-    run(["rm", "-rf", "--one-file-system", str(folder)])
+    run(["rm", "-rf", "--one-file-system", str(folder)], timeout=PATIENCE)
 
 
 def wait(ready: Callable[[], bool], seconds: float, pause: float = 0.05) -> bool:
@@ -201,13 +204,13 @@ def digest(text: str, length: int = 8) -> str:
 
 def replace(path: Path, text: str, mode: int = 0o644) -> None:
     """Put a whole file in place at once; a link there is replaced, never followed. Equal: nothing to do."""
-    if path.is_file() and not path.is_symlink() and path.read_text() == text:
+    if path.is_file() and not path.is_symlink() and path.read_text(encoding="utf-8") == text:
         path.chmod(mode)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     beside.chmod(mode)
     beside.replace(path)

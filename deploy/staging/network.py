@@ -143,10 +143,10 @@ def _bridge() -> IPv4Network:
     _batch(f"route replace unreachable {network}")
     for table, chain, rule in _rules(network):
         _rule([], table, chain, rule)
-    if FORWARD.read_text().strip() != "1":
-        FORWARD.write_text("1")
-    if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
-        INOTIFY.write_text(str(INOTIFY_INSTANCES))
+    if FORWARD.read_text(encoding="utf-8").strip() != "1":
+        FORWARD.write_text("1", encoding="utf-8")
+    if int(INOTIFY.read_text(encoding="utf-8")) < INOTIFY_INSTANCES:
+        INOTIFY.write_text(str(INOTIFY_INSTANCES), encoding="utf-8")
     return network
 
 

@@ -47,7 +47,7 @@ class Space:
         path = self.folder / "images" / name / "image.json"
         if not path.is_file():
             raise StagingError(f"no staging image {name!r}: staging.freeze(host, {name!r}) makes it")
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         return Image(name=name, suite=values["suite"], layers=tuple(values["layers"]))
 
 
@@ -133,7 +133,7 @@ class Record:
 def read(path: Path) -> Record | None:
     """The record in one file; None when there is no such file or it was cut while being written."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return Record(**{**values, "layers": tuple(values["layers"])})

@@ -130,7 +130,7 @@ def run(
     inventory: Sequence[str] = (),
     site: str = "",
 ) -> int:
-    """Run a command in a site's current release, with its venv and environment: `invoke run --host web1 -- argv…`."""
+    """Run a command in a site's current release, with its venv and environment: `invoke run --host web1 -- argv...`."""
     from deploy import report, transport
     from deploy.errors import InputError
     from deploy.release.everyday import STDIN, command

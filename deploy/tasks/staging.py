@@ -29,7 +29,7 @@ def up(
     behind: str = "",
     python: bool = False,
 ) -> None:
-    """[NAME …] Boot bare hosts (web1): sshd, no Python. A base takes half a minute once, a host a second."""
+    """[NAME ...] Boot bare hosts (web1): sshd, no Python. A base takes half a minute once, a host a second."""
     from deploy import report, staging
 
     for one in names or ("web1",):
@@ -47,17 +47,32 @@ def up(
 
 @task()
 def down(context: Context, names: Sequence[str] = ()) -> None:
-    """[NAME …] End hosts (all) and leave nothing of them: mounts, namespaces, processes, records."""
+    """[NAME ...] End hosts (all) and leave nothing of them: mounts, namespaces, processes, records."""
+    from deploy import staging
+    from deploy.errors import StagingError
+    from deploy.schema.marked import nearest
+
+    there = [host.name for host in staging.hosts()]
+    unknown = [one for one in names or there if not _taken_down(one)]
+    if unknown:
+        raise StagingError(
+            f"there is no staging host {', '.join(unknown)}{nearest(unknown[0], there)}; invoke staging.list shows all"
+        )
+
+
+def _taken_down(name: str) -> bool:
+    """Whether there was such a host; it is gone then."""
     from deploy import report, staging
 
-    for one in names or [host.name for host in staging.hosts()]:
-        staging.down(one)
-        report.say(f"{one}: gone")
+    found = staging.down(name)
+    if found:
+        report.say(f"{name}: gone")
+    return found
 
 
 @task()
 def reset(context: Context, names: Sequence[str] = ()) -> None:
-    """[NAME …] Make hosts (web1) bare again: same address and keys, everything else as on the first day."""
+    """[NAME ...] Make hosts (web1) bare again: same address and keys, everything else as on the first day."""
     from deploy import report, staging
 
     for one in names or ("web1",):

@@ -33,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 @cache
 def loop() -> str:
     """The program of the far side as one line, see deploy/host/loop.sh."""
-    return one_line((Path(__file__).parents[1] / "host/loop.sh").read_text())
+    return one_line((Path(__file__).parents[1] / "host/loop.sh").read_text(encoding="utf-8"))
 
 
 def one_line(program: str) -> str:

@@ -104,7 +104,7 @@ def read(files: Iterable[Path]) -> list[list[Known]]:
     found = []
     for file in files:
         try:
-            found.append(parse(file.read_text(errors="replace"), file))
+            found.append(parse(file.read_text(encoding="utf-8", errors="replace"), file))
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -183,7 +183,7 @@ def pin(file: Path, keys: Sequence[HostKey], *, replace: bool = False) -> list[H
     replace: all that the file had for their host goes. :func:`refuse_unsafe` says whether they may be pinned. The
     file is replaced in one rename, readable by its owner only.
     """
-    text = file.read_text() if file.exists() else ""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
     entries = parse(text, file)
     names = {key.name for key in keys}
     gone = {one.line for one in entries if replace and not one.revoked and any(map(one.matches, names))}
@@ -230,6 +230,6 @@ def _write(file: Path, lines: Sequence[str]) -> None:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=".known_hosts.")
-    with os.fdopen(handle, "w") as out:
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
         out.write("".join(f"{line}\n" for line in lines))
     Path(name).replace(file)

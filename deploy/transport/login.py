@@ -106,7 +106,7 @@ class _Agent:
         public = path.with_name(path.name + ".pub")
         if not public.exists():
             return None
-        words = public.read_text().split()
+        words = public.read_text(encoding="utf-8").split()
         return next((key for key in self.held() if len(words) > 1 and key.get_base64() == words[1]), None)
 
     def close(self) -> None:

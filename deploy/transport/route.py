@@ -87,7 +87,7 @@ def lookup() -> Lookup:
     config = SSHConfig()
     for path in (one.expanduser() for one in CONFIGS):
         try:
-            config.parse(io.StringIO(expand(path.read_text(), path.parent)))
+            config.parse(io.StringIO(expand(path.read_text(encoding="utf-8"), path.parent)))
         except FileNotFoundError:
             continue
         except (OSError, ConfigParseError, UnicodeDecodeError) as error:
@@ -112,7 +112,7 @@ def expand(text: str, folder: Path, depth: int = 0) -> str:
         for pattern in rest.split() if depth < _DEPTH else ():
             path = Path(pattern.strip('"')).expanduser()
             for found in sorted(glob.glob(str(folder / path))):  # noqa: PTH207 (the pattern may be absolute)
-                lines += [expand(Path(found).read_text(), folder, depth + 1), block]
+                lines += [expand(Path(found).read_text(encoding="utf-8"), folder, depth + 1), block]
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ import testinfra.host
 
 from deploy.site.app import App
 
-_SCRIPT = (Path(__file__).parents[1] / "host" / "visit.py").read_text()
+_SCRIPT = (Path(__file__).parents[1] / "host" / "visit.py").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from deploy.staging import Image
 
 SPEAK = r"""
 n=$(readlink /srv/hello/current)
-say() { printf 'MESSAGE=said %s\nOBJECT_SYSTEMD_UNIT=hello@%s.service\n' "$1" "${n##*/}" | logger --journald; sleep 1.1; }
+say() {
+  printf 'MESSAGE=said %s\nOBJECT_SYSTEMD_UNIT=hello@%s.service\n' "$1" "${n##*/}" | logger --journald; sleep 1.1
+}
 say one; say two; say three
 printf '%s [error] 1#1: said four\n' "$(date '+%Y/%m/%d %H:%M:%S')" >> /var/log/nginx/hello.error.log; sleep 1.1
 say five

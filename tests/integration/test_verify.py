@@ -146,13 +146,14 @@ def test_a_provisioned_host_passes_over_one_connection(
     host = clone(served(suite))
     project.serve(host)
     sh(host, "journalctl --rotate --vacuum-time=1s -q")
-    before = everything(host)
+    before, errors = everything(host), sh(host, "cat /var/log/nginx/hello.error.log")
     done = project.run("verify", "--host", host.name)
     assert (done.code, failed(done)) == (0, {}), done.said
     assert f"{host.name} hello: " in done.out
     logins = sh(host, "journalctl -q -o cat -t sshd -t sshd-session | grep -c 'Accepted publickey'")
     assert logins.strip() == "1"
     assert everything(host) == before, "verify changed the host"
+    assert sh(host, "cat /var/log/nginx/hello.error.log") == errors, "its probes look like errors of the site"
 
 
 def everything(host: StagingHost) -> str:

@@ -86,6 +86,7 @@ def test_static_files_are_served_as_they_are_in_the_release(
 ) -> None:
     for prefix, folder in site.static.items():
         root = f"{site.root}/releases/{serving.release}/{folder}"
+        assert host.file(root).is_directory, f"{prefix} is served from {root}, and there is no such folder"
         name = host.check_output(FIRST_FILE, root)
         if not name:
             pytest.skip(f"{folder} has no file with a plain name")
@@ -158,6 +159,11 @@ def test_the_site_is_told_the_client_and_scheme_by_nginx_alone(host: Host, site:
 def test_its_error_log_is_there(host: Host, site: App) -> None:
     log = host.file(f"/var/log/nginx/{site.name}.error.log")
     assert log.is_file, f"{log.path} is missing"
+    for name in ("access", "error"):
+        owner = host.file(f"/var/log/nginx/{site.name}.{name}.log").group
+        assert owner == "adm", (
+            f"{site.name}.{name}.log belongs to the group {owner}, so that adm cannot read it"
+        )
 
 
 def logged(host: Host, log: str, mark: str) -> str:

@@ -55,5 +55,5 @@ def test_plain_requests_are_sent_to_https(visitor: Visitor, site: App) -> None:
         pytest.skip("the site is served over plain HTTP too")
     for port in site.listen:
         answer = visitor.get("/", port=port, tls=False)
-        assert answer.status == 301, f"port {port} answered with {answer.status}, expected 301"
+        assert answer.status == 308, f"port {port} answered with {answer.status}, expected 308"
         assert answer.headers["location"].startswith("https://"), f"sent to {answer.headers['location']}"

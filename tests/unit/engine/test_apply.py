@@ -170,7 +170,10 @@ class TestFiles:
     def test_a_unit_that_fails_puts_everything_back(self, box: Sandbox, old: object):
         one = program(*self.changes(box.target), failing())
         code, events = box.run(one)
-        assert (code, events) == (1, ["switched", "begin 0", "end 0 3", "restored", "finished failed"])
+        assert (code, events) == (
+            1,
+            ["switched", "begin 0 start it", "end 0 3", "restored", "finished failed"],
+        )
         assert "it will not start" in box.log_of(one)
         assert seen(box.target) == old
         assert box.left == []
@@ -181,7 +184,7 @@ class TestFiles:
         check = Check("no", sh("echo not like this; exit 9"))
         refused = structs.replace(first, resource=replace(first.resource, check=check))
         code, events = box.run(program(refused, *rest))
-        assert (code, events) == (1, ["begin 0", "end 0 9", "finished failed"])
+        assert (code, events) == (1, ["begin 0 check: no", "end 0 9", "finished failed"])
         assert seen(box.target) == old
         assert box.left == []
 
@@ -327,7 +330,10 @@ def test_a_check_sees_the_whole_candidate_etc_and_nobody_else_does(box: Sandbox)
             create(File("/etc/more", "", check=Check("stop here", sh("exit 8")))),
         )
     )
-    assert (code, events) == (1, ["begin 0", "end 0 0", "begin 1", "end 1 8", "finished failed"])
+    assert (code, events) == (
+        1,
+        ["begin 0 check: look", "end 0 0", "begin 1 check: stop here", "end 1 8", "finished failed"],
+    )
     assert {str(path.relative_to(etc)) for path in etc.rglob("*") if not path.is_dir()} == {
         "passwd",
         "group",
@@ -462,8 +468,8 @@ echo "$@" >> "$BOX/systemctl"
         one = program(*changes)
         code, events = box.run(one)
         assert code == 0
-        assert events == ["begin 0", "end 0 1", "lost 1", "begin 0", "end 0 1", "lost 3",
-                          "switched", "committed", "finished partly"]  # fmt: skip
+        refused = ["begin 0 check: no bad ones", "end 0 1"]
+        assert events == [*refused, "lost 1", *refused, "lost 3", "switched", "committed", "finished partly"]
         assert {path.name for path in etc.glob("*.conf")} == {"host.conf", "b.conf"}
         assert "/etc/a.conf" in box.log_of(one)
 
@@ -471,7 +477,7 @@ echo "$@" >> "$BOX/systemctl"
     def test_where_the_hosts_own_files_are_refused_none_takes_its_place(self, box: Sandbox):
         check = Check("no", sh("echo not like this; exit 9"))
         code, events = box.run(program(self.file(box, "host", "", check=check), self.file(box, "a", "a")))
-        assert (code, events) == (1, ["begin 0", "end 0 9", "finished failed"])
+        assert (code, events) == (1, ["begin 0 check: no", "end 0 9", "finished failed"])
         assert self.files(box) == set()
 
     @needs_root
@@ -549,7 +555,7 @@ def test_a_step_runs_as_it_was_promised_and_its_failure_ends_the_run(box: Sandbo
 
     one = program(create(Asking("x")))
     code, events = box.run(one)
-    assert (code, events) == (1, ["begin 0", "end 0 0", "begin 1", "end 1 4", "finished failed"])
+    assert (code, events) == (1, ["begin 0 ask", "end 0 0", "begin 1 fail", "end 1 4", "finished failed"])
     assert "0 / 0022 C /root noninteractive" in box.log_of(one)
 
 
@@ -558,7 +564,7 @@ def test_a_step_that_takes_too_long_is_ended(box: Sandbox):
     one = program(create(Thing("x")))
     slow = replace(one, text=type(one.text)(one.text.replace("step 0 600", "step 0 1")))
     slow = replace(slow, steps=(structs.replace(one.steps[0], script=sh("sleep 30"), timeout=1),))
-    assert box.run(slow) == (1, ["begin 0", "end 0 124", "finished failed"])
+    assert box.run(slow) == (1, ["begin 0 make thing:x", "end 0 124", "finished failed"])
 
 
 @needs_root

@@ -167,6 +167,38 @@ def test_several_hosts_end_with_a_sum() -> None:
     assert "web2 | 8 to change, 1 not known yet · 0.40 s\n" in text
 
 
+def test_hosts_that_a_plan_found_converged_are_counted_as_such() -> None:
+    def looked(host: str, plan: Plan) -> list[Event]:
+        return [Planned(host, plan, 1), Finished(host, Report(host, "planned", plan=plan))]
+
+    todo = Plan("web2", (Change(storyboard.Thing("package:nginx"), None, {"status": "installed"}),))
+    text = shown(*looked("web1", Plan("web1")), *looked("web2", todo))
+    assert "2 hosts: 1 unchanged, 1 to change" in text
+    assert "2 hosts: 2 unchanged" in shown(*looked("web1", Plan("web1")), *looked("web3", Plan("web3")))
+
+
+def test_many_new_folders_and_unread_files_are_summed_up_unless_all_are_asked_for() -> None:
+    def made(kind: str, *paths: str) -> list[Change[Any]]:
+        return [Change(storyboard.Thing(f"path:{path}"), None, {"type": kind}) for path in paths]
+
+    folders = made(
+        "directory", *(f"/srv/{name}/{below}" for name in "abcd" for below in ("releases", "venvs"))
+    )
+    files = made("file", "/etc/one", "/etc/two")
+    read = {f"loaded path:/etc/{number}": "new" for number in range(8)}
+    unit = Change(storyboard.Thing("unit:nginx.service"), {"active": "active"}, {"active": "active", **read})
+    plan = Plan("web1", (*folders, *files, unit))
+    text = shown(Planned("web1", plan, 1), close=False)
+    assert "11 changes" in text
+    assert text.count("directory") == 1
+    assert "8, in /srv/a, /srv/b, /srv/c and 1 more" in text
+    assert "/etc/one" in text and "/etc/two" in text
+    assert text.count("has not loaded") == 1
+    every = shown(Planned("web1", plan, 1), close=False, verbose=1)
+    assert every.count("directory") == 8
+    assert every.count("has not loaded") == 8
+
+
 def test_a_failure_is_one_block() -> None:
     text = story("failure")
     block = text[text.index("web1 | failed") :].replace("web1 | ", "").splitlines()

@@ -42,6 +42,8 @@ def test_the_key_follows_every_file_the_python_and_the_wheels_and_nothing_else(t
     assert now() == keys[0]
     (tmp_path / "base.txt").write_text("django")
     keys.append(now())
+    (tmp_path / "base.txt").write_text("# what we are built on\n\ndjango  # the web\n")
+    assert now() == keys[-1], "a comment makes no other environment"
     assert len(set(keys)) == 5
     assert all(re.fullmatch("[0-9a-f]{16}", one) for one in keys)
 

@@ -129,7 +129,7 @@ SEGMENTS = "letters, digits, '.', '_', '-', '+', '@' and '/', without '.' or '..
         ),
         (
             {"worker_class": "fast"},
-            "expected gthread, sync, gevent, eventlet, tornado or a class as package.module.Class, found 'fast'",
+            "expected gthread, sync, gevent, tornado or a class as package.module.Class, found 'fast'",
         ),
         ({"max_body": "10 MB"}, "expected a size like 10m, 512k or 1g, found '10 MB'"),
         ({"max_body": True}, "expected a size like 10m, 512k or 1g, found true"),

@@ -113,7 +113,10 @@ def test_init_writes_a_project_that_loads(project: Path, invoke: Face):
     (project / "shop").mkdir()
     code, out, err = invoke("hosts.list")
     assert (code, err) == (0, "")
-    assert "shop1" in out
+    assert "web1" in out
+    code, out, err = invoke("status")
+    assert (code, err) == (0, ""), "a project that nobody has filled in yet has nothing that fails"
+    assert "web1" in out
 
 
 def test_init_overwrites_nothing(project: Path, invoke: Face):
@@ -480,6 +483,71 @@ def test_the_console_script_knows_its_version(
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().out == f"Barehost {version('barehost')}\n"
+
+
+@pytest.mark.parametrize("when", ["invoke", "deploy.tasks", "deploy.tasks.release"])
+def test_an_interrupt_in_the_first_moments_is_no_traceback(project: Path, when: str):
+    script = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {when!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from deploy.cli import main\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""A locale whose encoding is ASCII, kept from becoming UTF-8."""
+
+
+def test_every_file_is_utf8_in_whatever_locale(project: Path):
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        program = Path(sys.executable).with_name("barehost")
+        command = [
+            sys.executable,
+            "-X",
+            "warn_default_encoding",
+            "-W",
+            "error::EncodingWarning",
+            program,
+            *words,
+        ]
+        environment = os.environ | ASCII
+        return subprocess.run(command, capture_output=True, env=environment, text=True, check=False)
+
+    assert run("init").returncode == 0
+    hosts = project / "inventory/hosts.yml"
+    text = hosts.read_text(encoding="utf-8").replace("        web1:", "        web1:\n          place: Köln")
+    hosts.write_text(f"# größer …\n{text}", encoding="utf-8")
+    (project / "site/hello.py").write_text("# größer …\n", encoding="utf-8")
+    for words, code in (
+        (["hosts.list"], 0),
+        (["--list"], 0),
+        (["status"], 0),
+        (["plan"], 4),
+        (["plan", "wéb"], 3),
+    ):
+        done = run(*words)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_an_answer_that_ends_instead_of_coming_is_one_sentence(
+    hosts: Path, invoke: Face, monkeypatch: pytest.MonkeyPatch
+):
+    def ended(*_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", ended)
+    monkeypatch.setattr("getpass.getpass", ended)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    with pytest.raises(InputError, match="not answered"):
+        common.answer("Are these the keys? ")
+    with pytest.raises(HostError, match="not answered"):
+        password_once()("sudo password of ada on web1")
 
 
 def test_a_run_that_is_interrupted_ends_with_130_and_says_what_goes_on(project: Path):

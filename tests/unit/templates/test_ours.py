@@ -453,7 +453,7 @@ def test_tls_serves_its_site_and_nobody_elses_name(root: Path, version: str) -> 
     with site(root / "srv/hello/activations/1/app.sock", "r1"), serving(root) as front:
         assert front.get("/", port=443, tls=True).seen["headers"]["X-Forwarded-Proto"] == "https"
         moved = front.get("/a?b=c")
-        assert (moved.status, moved.headers["location"]) == (301, "https://hello.example.com/a?b=c")
+        assert (moved.status, moved.headers["location"]) == (308, "https://hello.example.com/a?b=c")
         assert front.get("/.well-known/acme-challenge/token").body == b"key"
         try:
             refused = front.get("/", host="evil.example", port=443, tls=True).status == 0
