@@ -43,6 +43,7 @@ namespace = Collection(
 if project.is_checkout():
     namespace.add_task(project.demo)
     namespace.add_task(project.test)
+    namespace.add_task(project.docs_map)
     namespace.add_task(project.bench)
     namespace.add_task(project.power_cuts)
 

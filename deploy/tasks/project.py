@@ -54,12 +54,31 @@ def demo(context: Context) -> int:
     return 0
 
 
-@task(help={"only": "unit or integration; default: everything", "k": "only tests that match (pytest -k)"})
-def test(context: Context, only: str = "", k: str = "") -> int:
+@task(
+    help={
+        "only": "one section, such as unit or integration; default: everything",
+        "k": "only tests that match (pytest -k)",
+        "quick": "only what belongs to the files that have changed: seconds",
+        "busy": "beside loops that keep the processors busy, as on a machine that does other work",
+        "times": "so many times in a row, up to the first failure; default: once",
+    }
+)
+def test(
+    context: Context, only: str = "", k: str = "", quick: bool = False, busy: bool = False, times: int = 1
+) -> int:
     """Run every check: style, types, import direction, unit tests with coverage, staging hosts."""
     from deploy.tasks.checks import run
 
-    return run(CHECKOUT, only=only, expression=k)
+    return run(CHECKOUT, only=only, expression=k, quick=quick, busy=busy, times=times)
+
+
+@task()
+def docs_map(context: Context) -> int:
+    """Draw docs/architecture.svg anew, from the imports of deploy/."""
+    import subprocess
+    import sys
+
+    return subprocess.run([sys.executable, "docs/map.py"], cwd=CHECKOUT, check=False).returncode
 
 
 @task(

@@ -1,13 +1,16 @@
 """Staging hosts for the tests: booted under names of their own, gone afterwards whatever happened.
 
 On a machine that cannot boot hosts these tests fail with one sentence; BAREHOST_NO_STAGING=1 leaves them out,
-and pytest's summary says how many.
+and pytest's summary says how many. With --keep-hosts hosts stay up after the run, as the last test left them, and
+images stay for the next one; that takes down what is in its way, and all where the code that provisions has changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +23,42 @@ from deploy.staging import Image, StagingHost
 from deploy.staging.machine import digest, locked
 
 HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
+KEPT = CHECKOUT / ".barehost/tests"
+"""The state folder of runs that keep their hosts."""
+PROVISIONS = ("deploy", "roles", "templates", "examples")
+"""Folders that decide what an image holds."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--keep-hosts",
+        action="store_true",
+        help="leave staging hosts up after the run, to look at; images are taken again by the next run",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if keeps(config) and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
+        raise pytest.UsageError("--keep-hosts goes without -n: one host has one name")
+
+
+def keeps(config: pytest.Config) -> bool:
+    """Whether hosts stay up after this run."""
+    return bool(config.getoption("--keep-hosts"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Which hosts are still up, and how to get in and rid of them."""
+    if not keeps(config):
+        return
+    terminalreporter.section("hosts that stay up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAREHOST_STATE", str(KEPT))
+        for host in staging.hosts():
+            terminalreporter.line(f"{host.name}  {host.suite}  {host.address}  {host.state}")
+    own = f"BAREHOST_STATE={KEPT.relative_to(CHECKOUT)} invoke"
+    terminalreporter.line(f"a shell: {own} staging.ssh NAME    away with them: {own} staging.down")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,8 +79,13 @@ def worker() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def state(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Iterator[Path]:
+def state(
+    tmp_path_factory: pytest.TempPathFactory, worker: str, pytestconfig: pytest.Config
+) -> Iterator[Path]:
     """A state folder of this run's own, shared by its workers; the last of them leaves it empty."""
+    if keeps(pytestconfig):
+        yield from _kept()
+        return
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if worker else base) / "state"
     mark = folder / "workers" / (worker or "one")
@@ -57,6 +101,36 @@ def state(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Iterator[Pat
                 _leave_nothing()
 
 
+def _kept() -> Iterator[Path]:
+    """The folder with the hosts and images of the last run, where what provisions is as it was then; else an empty one.
+    What commands of that run remembered of their hosts is gone in any case."""
+    code, known = _code(), KEPT / "staging/code"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAREHOST_STATE", str(KEPT))
+        if not known.exists() or known.read_text() != code:
+            _leave_nothing()
+        for one in KEPT.iterdir() if KEPT.exists() else ():
+            if one.name != "staging":
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(code)
+        yield KEPT
+
+
+def _code() -> str:
+    """A digest of all files that decide what an image holds."""
+    files = sorted(
+        file
+        for folder in PROVISIONS
+        for file in (CHECKOUT / folder).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    )
+    told = hashlib.sha256()
+    for file in files:
+        told.update(f"{file.relative_to(CHECKOUT)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return told.hexdigest()
+
+
 def _leave_nothing() -> None:
     for record in staging.space().hosts():
         staging.down(record.name)
@@ -67,29 +141,31 @@ def _leave_nothing() -> None:
 _numbers = itertools.count(1)
 
 
-def _booting(worker: str) -> Iterator[Boot]:
+def _booting(worker: str, keep: bool) -> Iterator[Boot]:
     booted: list[str] = []
 
     def boot(suite: str = "bookworm", *, name: str | None = None, **options: object) -> StagingHost:
         chosen = name or f"{worker}host{next(_numbers)}"
+        if keep and chosen not in booted:  # one that the last run has kept, or an earlier test of this one
+            staging.down(chosen)
         booted.append(chosen)
         return staging.up(chosen, suite=suite, **options)  # type: ignore[arg-type]
 
     yield boot
-    for name in reversed(booted):
+    for name in reversed(booted if not keep else ()):
         staging.down(name)
 
 
 @pytest.fixture
-def bare(state: Path, worker: str) -> Iterator[Boot]:
+def bare(state: Path, worker: str, pytestconfig: pytest.Config) -> Iterator[Boot]:
     """`bare("trixie", port=2222)`: a fresh bare host, gone after the test."""
-    yield from _booting(worker)
+    yield from _booting(worker, keeps(pytestconfig))
 
 
 @pytest.fixture(scope="session")
-def session_bare(state: Path, worker: str) -> Iterator[Boot]:
+def session_bare(state: Path, worker: str, pytestconfig: pytest.Config) -> Iterator[Boot]:
     """As `bare`, for hosts that a whole session shares."""
-    yield from _booting(worker)
+    yield from _booting(worker, keeps(pytestconfig))
 
 
 @pytest.fixture

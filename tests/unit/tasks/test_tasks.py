@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from deploy.fleet import run as fleet
 from deploy.inventory.hosts import Host
 from deploy.resource import Change
 from deploy.resources.path import File
-from deploy.tasks import checks, common, namespace
+from deploy.tasks import common, namespace
 from deploy.tasks.common import bare_words, password_once, task
 from deploy.tasks.provision import exit_code
 from tests.unit.fakes.sandbox import Sandbox, SandboxSession, needs_root
@@ -404,72 +403,6 @@ def test_the_state_folder_lies_in_the_project_wherever_one_stands_in_it(
     assert common.state() == project / ".barehost"
     monkeypatch.setenv("BAREHOST_STATE", "elsewhere")
     assert common.state() == project / "deep" / "elsewhere"
-
-
-class TestChecks:
-    """What `invoke test` runs; the tools are stand-ins that exit as told."""
-
-    @pytest.fixture
-    def tools(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        monkeypatch.setattr(sys, "executable", str(folder / "python"))
-
-        def install(**codes: int) -> None:
-            for name in ("ruff", "mypy", "lint-imports", "pytest"):
-                code = codes.get(name.replace("-", "_"), 0)
-                (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/ran\nexit {code}\n')
-                (folder / name).chmod(0o755)
-
-        yield install
-
-    def ran(self, tmp_path: Path) -> list[str]:
-        file = tmp_path / "ran"
-        return file.read_text().splitlines() if file.exists() else []
-
-    def test_everything_runs_and_the_first_failure_is_the_exit_code(
-        self, tools: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ):
-        tools(mypy=3, pytest=1)
-        assert checks.run(tmp_path) == 3
-        assert [line.split()[0] for line in self.ran(tmp_path)] == [
-            "ruff",
-            "ruff",
-            "mypy",
-            "lint-imports",
-            "pytest",
-            "pytest",
-        ]
-        assert "failed: types, unit, integration" in capsys.readouterr().out
-
-    def test_all_well_is_zero(self, tools: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-        tools()
-        assert checks.run(tmp_path) == 0
-        assert capsys.readouterr().out.endswith("all checks passed\n")
-
-    def test_one_section_can_be_chosen(self, tools: Any, tmp_path: Path):
-        tools()
-        assert checks.run(tmp_path, only="unit") == 0
-        assert [line.split()[:2] for line in self.ran(tmp_path)] == [["pytest", "tests/unit"]]
-        with pytest.raises(
-            InputError, match="there is no section 'units' to test; --only takes style, format"
-        ):
-            checks.run(tmp_path, only="units")
-
-    def test_an_expression_runs_tests_alone_and_asks_for_no_coverage(self, tools: Any, tmp_path: Path):
-        tools()
-        assert checks.run(tmp_path, expression="jump") == 0
-        assert all("-k jump" in line and "--cov" not in line for line in self.ran(tmp_path))
-        assert len(self.ran(tmp_path)) == 2
-
-    def test_an_expression_that_matches_nothing_at_all_is_a_failure(self, tools: Any, tmp_path: Path):
-        tools(pytest=5)
-        assert checks.run(tmp_path, expression="nothing") == 5
-
-    def test_a_tool_that_is_not_installed_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-        with pytest.raises(InputError, match="ruff is not installed here; run make test"):
-            checks.run(tmp_path)
 
 
 def test_the_console_script_knows_its_version(
