@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.errors import InputError
@@ -11,7 +12,7 @@ from deploy.facts import AppFacts, Facts
 from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Intact, Leaving, Migrated, Place, Question
 from deploy.render.systemd import environment_file
-from deploy.requirements import read
+from deploy.requirements import builders, find, read
 from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.package import Package
 from deploy.resources.path import Directory
@@ -74,9 +75,15 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         id = current or wanted.id
         needs = venv(app, facts, version, wanted.folder)
         packages = needs.key
+        yield from (Package(name) for name in needs.requirements.system)
+        if app.requirements == "auto" and find(wanted.folder) is None:
+            yield Remark(
+                f"{app.name}: no file in its source names packages, so there are none but what serves it; "
+                "requirements: null says that this is so, requirements: FILE where there is one"
+            )
         yield release(app, id, wanted.folder, now)
         yield needs
-        yield built(app, facts, wanted, id, packages, env)
+        yield built(app, facts, wanted, id, needs, env)
         if app.migrate and delivery.migrating(app.name):
             secrets = tuple(app.secrets.values())
             yield Migrated(app.name, id, packages, app.migrate, env, secrets, scope=app.name)
@@ -113,7 +120,10 @@ def venv(app: App, facts: Facts, version: str, source: Path) -> Venv:
     """The packages the source asks for, and Gunicorn, for the host's Python."""
     extra = ["gunicorn", *(package for name, package in EXTRAS.items() if app.worker_class == name)]
     machine = MACHINES.get(facts.arch or "", facts.arch or "")
-    needs = read(source, app.requirements_in(source), extra, python=version, machine=machine)
+    named = find(source) if app.requirements == "auto" else app.requirements
+    needs = read(source, named, extra, python=version, machine=machine)
+    if app.wheels_folder and needs.projects:  # no index to fetch from what builds them
+        needs = replace(needs, apart=(*needs.apart, *builders(source, needs)))
     name = key(needs, version, app.wheels_folder)
     return Venv(
         f"{app.root}/venvs/{name}",
@@ -125,12 +135,15 @@ def venv(app: App, facts: Facts, version: str, source: Path) -> Venv:
     )
 
 
-def built(app: App, facts: Facts, release: Release, id: str, venv: str, env: bytes) -> Built:
+def built(app: App, facts: Facts, release: Release, id: str, venv: Venv, env: bytes) -> Built:
     """The release's build commands and static files, and its record."""
     return Built(
         app=app.name,
         release=id,
-        venv=venv,
+        venv=venv.key,
+        projects=venv.requirements.projects,
+        version=release.version,
+        offline=venv.wheels is not None,
         commands=app.build,
         env=env,
         secrets=tuple(app.secrets.values()),

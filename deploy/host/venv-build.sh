@@ -1,7 +1,7 @@
 # Builds a Python environment: its packages are foreign code, so all of it is made by an account that owns nothing
 # else, in a unit that sees no other site's cache and ends with every process it started. Only then is it root's.
 # Input: path, parent, python, version, builder, cache (pip's, of these environments alone), upload, marker, key,
-# own (own.py), fill (venv-fill.sh, as one word). Output: what pip says.
+# own (own.py), network (network.sh), fill (venv-fill.sh, as one word). Output: what pip says.
 set -eu
 path=@{path} cache=@{cache}
 fail() { printf '%s\n' "$1" >&2; exit 1; }
@@ -21,19 +21,7 @@ trap 'if [ -z "$whole" ]; then rm -rf -- "$path"; fi' EXIT
 trap 'exit 143' HUP INT TERM
 install -d -o @{builder} -g @{builder} -m 755 -- "$path"
 install -d -o @{builder} -g @{builder} -m 700 -- "$cache"
-# What the host says about its network, in a file that only root reads: a proxy's address may hold a password.
-(umask 077; : > "$RUN/network")
-if [ -r /etc/environment ]; then
-  while IFS= read -r line || [ -n "$line" ]; do
-    line=${line#export }
-    case $line in
-      PIP_*=* | SSL_CERT_*=* | REQUESTS_CA_BUNDLE=* | [Hh][Tt][Tt][Pp]*_[Pp][Rr][Oo][Xx][Yy]=* | \
-        [Aa][Ll][Ll]_[Pp][Rr][Oo][Xx][Yy]=* | [Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]=*)
-        value=${line#*=} value=${value#\"} value=${value%\"}
-        printf '%s="%s"\n' "${line%%=*}" "$(printf %s "$value" | sed 's/[\\"`$]/\\&/g')" ;;
-    esac
-  done < /etc/environment > "$RUN/network"
-fi
+@{network}
 systemd-run -q --pipe --wait --collect --unit="barehost-step-${RUN##*/}-$$.service" \
   -p BindsTo="barehost-${RUN##*/}.service" -p KillMode=mixed -p TimeoutStopSec=10 \
   -p User=@{builder} -p Group=@{builder} -p UMask=0022 \

@@ -436,8 +436,8 @@ class Inventory:
             raise raw.marks["source"].error(
                 f"expected a folder or a git URL, found no folder {shown(app.folder)}"
             )
-        named = app.requirements_in(app.folder)
-        if named and not (app.folder / named).is_file():
+        named = app.requirements
+        if named and named != "auto" and not (app.folder / named).is_file():
             raise raw.marks["requirements"].error(
                 f"expected a file in the source, found no file {shown(app.folder / named)}"
             )

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from deploy.errors import LookError
 from deploy.files.archive import Member, stream
-from deploy.release.shared import NUMBERS, RECORDS, UNITS, embedded, program
+from deploy.release.shared import NUMBERS, PACKAGES, RECORDS, UNITS, embedded, program
 from deploy.resource import Change, Phase, Resource, State, Step, Text, Upload
 from deploy.shell import Command, Script, key, keyed, sh
 
@@ -180,10 +180,11 @@ class Activation(Resource):
     def _pack(self) -> Iterator[bytes]:
         """The activation's own files and links; its number is given by the host."""
         code = f"/srv/{self.app}/releases/{self.release}"
+        about = f"BAREHOST_RELEASE={self.release}\nBAREHOST_PACKAGES={code}/{PACKAGES}\n"
         yield from stream(
             [
                 Member("env", mode=0o600, data=self.env),
-                Member("about", mode=0o640, data=f"BAREHOST_RELEASE={self.release}\n".encode()),
+                Member("about", mode=0o640, data=about.encode()),
                 *(Member(f"server/{name}", mode=0o640, data=text.encode()) for name, text in self.files),
                 *(Member(f"units/{name}", mode=0o644, data=text.encode()) for name, text in self.units),
                 Member("release", "l", target=code),

@@ -9,11 +9,12 @@ from functools import partial
 from typing import ClassVar, Self
 
 from deploy.errors import LookError
-from deploy.release.shared import HASHED, RECORDS, embedded, program
+from deploy.release.shared import HASHED, PACKAGES, RECORDS, embedded, program
 from deploy.render.spellings import spellings
 from deploy.render.systemd import literal
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.resources.tree import left_to_the_build
+from deploy.resources.venv import NETWORK, PIP
 from deploy.shell import Command, Script, Secret, join, sh
 
 BUILD_SECONDS = 1800
@@ -93,9 +94,12 @@ class Prepared(Resource):
     def _masked(self) -> str:
         return f"{self.family}-{self.app}-secrets"
 
-    def _run(self, writable: Sequence[str], before: Sequence[Script] = ()) -> Script:
-        """All commands in order, each shown; the first that fails ends the step with its exit code."""
-        commands = (
+    def _run(
+        self, commands: Sequence[tuple[str, str]], writable: Sequence[str], before: Sequence[Script] = ()
+    ) -> Script:
+        """All commands in order, shown by their labels; the first that fails ends the step with its exit code."""
+        packages = f"/srv/{self.app}/releases/{self.release}/{PACKAGES}"
+        steps = (
             sh(
                 _RUN,
                 app=self.app,
@@ -104,15 +108,16 @@ class Prepared(Resource):
                 upload=self._environment,
                 secrets=self._masked,
                 mask=_MASK,
-                path=f"/srv/{self.app}/venvs/{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
+                path=f"/srv/{self.app}/venvs/{self.venv}/bin:{packages}/bin:/usr/local/bin:/usr/bin:/bin",
+                packages=packages,
                 venv=f"/srv/{self.app}/venvs/{self.venv}",
                 writable=[word for path in writable for word in ("-p", f"ReadWritePaths={path}")],
-                command=command,
+                label=label,
                 literal=literal(command),
             )
-            for number, command in enumerate(self.commands)
+            for number, (label, command) in enumerate(commands)
         )
-        return join([sh(_HOME, app=self.app), *before, *commands])
+        return join([sh(_HOME, app=self.app), *before, *steps])
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ class Built(Prepared):
     to the release. The shipped ones are root's: a build cannot write into them, only put something else in their
     place, and that stays.
 
+    projects: folders of the release that are packages of their own; version: theirs, where git would be asked for it.
+    offline: what builds them is in the venv already.
     static: folders in the release that Nginx serves. keep_assets: days that hashed files of releases that are
     gone stay reachable. brotli: make .br siblings as well as .gz. by: who ships it. commit: empty outside git.
     """
@@ -131,11 +138,19 @@ class Built(Prepared):
     family: ClassVar[str] = "build"
     word: ClassVar[str] = "built"
 
+    projects: tuple[str, ...] = ()
+    version: str = field(default="", compare=False)
+    offline: bool = False
     static: tuple[tuple[str, str], ...] = ()
     keep_assets: int = 30
     brotli: bool = False
     by: str = field(default="", compare=False)
     commit: str = field(default="", compare=False)
+
+    @property
+    def mark(self) -> str:
+        whole = (*self.commands, *(f"install {project}" for project in self.projects))
+        return hashlib.sha256("\0".join(whole).encode()).hexdigest()[:16]
 
     def failed(self) -> Script | None:
         return join([self._begun(), sh(_FAILED, app=self.app, release=self.release, records=RECORDS)])
@@ -147,10 +162,13 @@ class Built(Prepared):
     def _steps(self) -> Iterator[Step]:
         values = {"app": self.app, "release": self.release, "records": RECORDS}
         yield Command(f"record {self.app} {self.release}", self._begun())
-        if self.commands:
+        if self.commands or self.projects:
             folder = f"/srv/{self.app}/releases/{self.release}"
             lend = sh(_LEND, app=self.app, release=self.release, own=_OWN)
-            run = self._run([folder, f"/srv/{self.app}/shared"], [lend])
+            commands: list[tuple[str, str]] = [(one, one) for one in self.commands]
+            if self.projects:
+                commands.insert(0, (f"install {' '.join(self.projects)}", self._install()))
+            run = self._run(commands, [folder, f"/srv/{self.app}/shared"], [Script(NETWORK), lend])
             yield from self._uploads()
             yield Command(f"build {self.app} {self.release}", run, BUILD_SECONDS)
         folders = [word for url, folder in self.static for word in (url, folder)]
@@ -165,8 +183,19 @@ class Built(Prepared):
             folders=folders,
             brotli="yes" if self.brotli else "no",
         )
-        built = [left_to_the_build(f"/srv/{self.app}/releases/{self.release}")] if self.commands else []
-        yield Command(f"static files of {self.app} {self.release}", join([*built, static]), BUILD_SECONDS)
+        if self.commands or self.projects:
+            static = join([left_to_the_build(f"/srv/{self.app}/releases/{self.release}"), static])
+        yield Command(f"static files of {self.app} {self.release}", static, BUILD_SECONDS)
+
+    def _install(self) -> Script:
+        return sh(
+            _INSTALL,
+            venv=f"/srv/{self.app}/venvs/{self.venv}",
+            projects=self.projects,
+            version=self.version,
+            pip=Script(PIP),
+            flags=["--no-build-isolation", "--no-index"] if self.offline else [],
+        )
 
 
 @dataclass(frozen=True)
@@ -189,7 +218,7 @@ class Migrated(Prepared):
             f"migrate {self.app} {self.release}",
             join(
                 [
-                    self._run([f"/srv/{self.app}/shared"]),
+                    self._run([(one, one) for one in self.commands], [f"/srv/{self.app}/shared"]),
                     sh(
                         "printf 'migrated %s\\n' @{mark} >> @{record}",
                         mark=self.mark,
@@ -214,6 +243,8 @@ _FAILED = program("release-failed")
 _LEND = program("release-lend")
 
 _RUN = program("release-run")
+
+_INSTALL = program("release-install")
 
 _HOME = program("release-home")
 

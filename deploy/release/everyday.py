@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy.release.shared import program
+from deploy.release.shared import PACKAGES, program
 from deploy.render.systemd import literal
 from deploy.shell import Script, join, sh, words
 from deploy.site.app import App
@@ -77,7 +77,7 @@ def command(app: App, argv: Sequence[str], *, terminal: bool, stdin: bool = Fals
             for path in (f"{app.root}/shared", *app.sandbox.writable)
             for word in ("-p", f"ReadWritePaths={path}")
         ],
-        path=f"{app.root}/current/venv/bin:/usr/local/bin:/usr/bin:/bin",
+        path=f"{app.root}/current/venv/bin:{app.root}/current/release/{PACKAGES}/bin:/usr/local/bin:/usr/bin:/bin",
         shared=f"{app.root}/shared",
         term=Script('-E TERM="$TERM"') if terminal else [],
         argv=words(map(literal, argv)),

@@ -8,6 +8,9 @@ from deploy.shell import Script
 
 HOST = Path(__file__).parents[1] / "host"
 
+PACKAGES = ".barehost/packages"
+"""Below a release: where its own projects are installed; a Python of ours finds it by BAREHOST_PACKAGES."""
+
 RECORDS = "/var/lib/barehost/apps"
 """On the host: one folder a site, one file a release in it, with a line for each thing that happened to it."""
 

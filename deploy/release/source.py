@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deploy.errors import InputError
+from deploy.requirements.project import FILES
 from deploy.resources.tree import Tree
 from deploy.site.app import App
 from deploy.site.release import Release
@@ -43,7 +45,35 @@ def release_of(
     parts = [f"{now.astimezone(UTC):%Y%m%d-%H%M%S}"]
     parts += [commit[:7]] if commit else []
     parts += ["dirty"] if dirty else []
-    return Release("-".join(parts), folder, commit, ship, whoami())
+    return Release("-".join(parts), folder, commit, ship, whoami(), version=_version(folder, commit))
+
+
+_ASKS_GIT = re.compile(rb"setuptools[-_]scm|hatch-vcs|dynamic-versioning|source *= *[\"'](vcs|scm)[\"']")
+
+
+def _version(folder: Path, commit: str | None) -> str:
+    """What a project that asks git for its version would hear, as setuptools-scm counts; empty where it does not ask.
+
+    A host has no .git. Without a tag it is 0.1.dev and the number of commits, without git 0.0.dev0.
+    """
+    asks = False
+    for name in FILES:
+        with suppress(OSError):
+            asks = asks or bool(_ASKS_GIT.search((folder / name).read_bytes()))
+    if not asks:
+        return ""
+    if commit is None:
+        return "0.0.dev0"
+    try:
+        tag, distance, _ = _git(folder, "describe", "--tags", "--long", "--abbrev=7").rsplit("-", 2)
+    except InputError:  # there is no tag
+        return f"0.1.dev{_git(folder, 'rev-list', '--count', 'HEAD')}+g{commit[:7]}"
+    found = re.search(r"\d+(?:\.\d+)*", tag)
+    numbers = [int(one) for one in found[0].split(".")] if found else [0]
+    if distance == "0":
+        return ".".join(map(str, numbers))
+    numbers[-1] += 1
+    return f"{'.'.join(map(str, numbers))}.dev{distance}+g{commit[:7]}"
 
 
 def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> Release:

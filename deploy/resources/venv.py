@@ -32,9 +32,10 @@ from deploy.errors import InputError, LookError
 from deploy.files.archive import Member, sha256, stream
 from deploy.render.systemd import literal
 from deploy.requirements import Requirements
+from deploy.requirements.headers import HINTS
 from deploy.requirements.pip import logical
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.shell import Command, Script, sh
+from deploy.shell import Command, Script, join, sh
 
 BUILDER = "_barehost"
 """The account that builds; made when it is missing, has no home, no shell and no files of its own."""
@@ -44,16 +45,24 @@ CACHES = "/var/cache/barehost/pip"
 
 MARKER = ".barehost"
 _HOST = Path(__file__).parents[1] / "host"
-_LAYOUT = "1"
+
+PIP = (_HOST / "pip.sh").read_text()
+NETWORK = (_HOST / "network.sh").read_text()
+"""Scripts for whoever else runs pip on a host: where it is, and how it gets out."""
+
+_LAYOUT = "2"
 """Part of every key: raise it when the build script makes other environments from the same requirements."""
 
 
 def key(requirements: Requirements, python: str, wheels: Path | None = None) -> str:
     """The name of the environment that these make; ``python`` is the host's version as 3.11."""
-    parts = [_LAYOUT, python, *requirements.names, "", *requirements.lines, ""]
-    for name, text in requirements.files:  # as pip reads them: a comment makes no other environment
+    needs = requirements
+    parts = [_LAYOUT, python]
+    for words in (needs.names, needs.lines, needs.locked, needs.direct, needs.apart):
+        parts += [*words, ""]
+    for name, text in needs.files:  # as pip reads them: a comment makes no other environment
         parts += [name, *(line for _, line in logical(text)), ""]
-    parts += [part for name, _, digest in requirements.archives for part in (name, digest)]
+    parts += [part for name, _, digest in needs.archives for part in (name, digest)]
     parts += [part for name, _, digest in _wheels(wheels) for part in (name, digest)]
     return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
@@ -133,7 +142,6 @@ def _build(venv: Venv) -> Iterator[Step]:
     members = _members(venv, wheels)
     size = sum(member.source.stat().st_size if member.source else len(member.data) for member in members)
     yield Upload(upload, lambda: stream(members), len(members), size)
-    names = ["../own.txt", *(f"./{name}" for name in venv.requirements.names)]
     cache = cache_of(posixpath.dirname(venv.path))
     fill = sh(
         _FILL,
@@ -142,7 +150,9 @@ def _build(venv: Venv) -> Iterator[Step]:
         version=venv.version,
         cache=cache,
         offline=["--no-index", "--find-links=../wheels"] if wheels else [],
-        files=[word for name in names for word in ("-r", name)],
+        pip=Script(PIP),
+        rounds=_rounds(venv.requirements),
+        hints=[word for hint in HINTS for word in hint],
     )
     yield Command(
         f"build {venv.path}",
@@ -158,10 +168,26 @@ def _build(venv: Venv) -> Iterator[Step]:
             marker=MARKER,
             key=venv.key,
             own=_OWN,
+            network=Script(NETWORK),
             fill=literal(fill),
         ),
         timeout=1800,
     )
+
+
+def _rounds(needs: Requirements) -> Script:
+    """Each call of pip. A lock is whole, so nothing is added to it; what serves changes nothing that is there."""
+    rounds = []
+    if needs.locked:
+        rounds.append(sh("install --no-deps --require-hashes -r ../locked.txt"))
+    if needs.direct:
+        rounds.append(sh("install --no-deps -r ../direct.txt"))
+    if needs.lines or needs.names:
+        names = ["../own.txt", *(f"./{name}" for name in needs.names)]
+        rounds.append(sh("install @{files}", files=[word for name in names for word in ("-r", name)]))
+    if needs.apart:
+        rounds.append(sh("held > ../held.txt\ninstall -c ../held.txt -r ../apart.txt"))
+    return join(rounds)
 
 
 def cache_of(parent: str) -> str:
@@ -171,8 +197,11 @@ def cache_of(parent: str) -> str:
 
 def _members(venv: Venv, wheels: Iterable[tuple[str, Path, str]]) -> list[Member]:
     needs = venv.requirements
+    lists = {"own": needs.lines, "locked": needs.locked, "direct": needs.direct, "apart": needs.apart}
     members = [
-        Member("own.txt", data="".join(f"{line}\n" for line in needs.lines).encode(errors="surrogateescape"))
+        Member(f"{name}.txt", data="".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
+        for name, lines in lists.items()
+        if lines or name == "own"
     ]
     members += [
         Member(f"source/{name}", data=text.encode(errors="surrogateescape")) for name, text in needs.files

@@ -108,8 +108,8 @@ class App(Model, frozen=True, kw_only=True):
     requirements: Annotated[
         Folder | None,
         Key(
-            "file in the source that names its packages; auto: requirements.txt, uv.lock or pyproject.toml,"
-            " the first that is there; null: nothing to install",
+            "file in the source that names its packages: a requirements file, a lock, or the project itself; auto:"
+            " the first that is there of a known list; null: nothing to install",
             "auto, null or a file in the source",
         ),
     ] = "auto"
@@ -252,15 +252,6 @@ class App(Model, frozen=True, kw_only=True):
     def wheels_folder(self) -> Path | None:
         """Where the wheels lie on this machine; None: packages come from an index."""
         return path_from(self.project, self.wheels) if self.wheels else None
-
-    def requirements_in(self, folder: Path) -> str | None:
-        """The file in ``folder``, a checkout of the source, that names the packages; None: nothing to install."""
-        if self.requirements != "auto":
-            return self.requirements
-        found = (
-            name for name in ("requirements.txt", "uv.lock", "pyproject.toml") if (folder / name).is_file()
-        )
-        return next(found, None)
 
     def check(self, written: Collection[str]) -> None:
         """Keys that make sense only together."""

@@ -14,6 +14,7 @@ class Release(Struct, frozen=True):
     id: sortable by time, such as ``20261123-141502-3fa9c1e``; ``-dirty`` at its end: with uncommitted changes.
     folder: where the code lies on this machine; None: only where hosts have it already, with ``venv``.
     commit: None outside git. by: who ships it, from where.
+    version: of a project that would ask git for it, such as ``1.2.dev3+g3fa9c1e``; empty: it asks for none.
     ship: bring it even where another release serves; otherwise it is only for hosts that have none.
     renew: id of a run that asks for a new activation although nothing differs; empty: none does.
     """
@@ -25,6 +26,7 @@ class Release(Struct, frozen=True):
     by: str = ""
     venv: str = ""
     renew: str = ""
+    version: str = ""
 
 
 class Delivery(Struct, frozen=True):

@@ -22,6 +22,7 @@ from deploy.errors import HostError, InputError
 from deploy.inventory.files import expanded, split_port
 from deploy.inventory.hosts import Host, Inventory
 from deploy.inventory.ssh_vars import Connection
+from deploy.requirements import find
 from deploy.schema.marked import Map, Mark, describe, read
 from deploy.schema.model import Frozen, frozen, keys, nested
 from deploy.shell import Secret
@@ -936,7 +937,7 @@ def test_our_own_inventory_describes_web1_before_it_is_up(monkeypatch: pytest.Mo
     (web1,) = Inventory.load(ROOT / "inventory", project=ROOT).select("staging")
     assert web1.address is None
     assert web1.app("hello").server_names == ("web1", "hello.example.com")
-    assert web1.app("hello").requirements_in(web1.app("hello").folder) == "requirements.txt"
+    assert find(web1.app("hello").folder) == "requirements.txt"
 
 
 @pytest.fixture

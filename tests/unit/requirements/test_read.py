@@ -26,7 +26,7 @@ dev = [{{ name = "pytest" }}]
 [[package]]
 name = "flask"
 version = "3.1"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://pypi.org/simple" }}
 dependencies = [{{ name = "numpy", version = "2.0", marker = "python_full_version < '3.12'" }},
                 {{ name = "numpy", version = "2.3", marker = "python_full_version >= '3.12'" }}]
 optional-dependencies.async = [{{ name = "asgiref" }}]
@@ -34,45 +34,33 @@ sdist = {{ url = "https://example.org/flask.tar.gz", hash = "sha256:{SHA}" }}
 [[package]]
 name = "asgiref"
 version = "3"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://pypi.org/simple" }}
 wheels = [{{ url = "https://example.org/a.whl", hash = "sha256:{SHA}" }}]
 [[package]]
 name = "numpy"
 version = "2.0"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://pypi.org/simple" }}
 resolution-markers = ["python_full_version < '3.12'"]
 wheels = [{{ url = "https://example.org/a.whl", hash = "sha256:{SHA}" }}]
 [[package]]
 name = "numpy"
 version = "2.3"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://pypi.org/simple" }}
 resolution-markers = ["python_full_version >= '3.12'"]
 wheels = [{{ url = "https://example.org/a.whl", hash = "sha256:{SHA}" }}]
 [[package]]
 name = "colorama"
 version = "1"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://pypi.org/simple" }}
 [[package]]
 name = "tomli"
 version = "1"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://pypi.org/simple" }}
 wheels = [{{ url = "https://example.org/a.whl", hash = "sha256:{SHA}" }}]
 [[package]]
 name = "pytest"
 version = "8"
 source = {{ git = "https://example.org/pytest" }}
-"""
-PYLOCK = f"""
-lock-version = "1.0"
-[[packages]]
-name = "flask"
-version = "3.1"
-wheels = [{{ url = "https://example.org/f.whl", hashes = {{ sha256 = "{SHA}" }} }}]
-[[packages]]
-name = "colorama"
-version = "1"
-marker = "sys_platform == 'win32'"
-wheels = [{{ url = "https://example.org/c.whl", hashes = {{ sha256 = "{SHA}" }} }}]
 """
 
 
@@ -115,14 +103,14 @@ def test_a_wheel_that_a_line_names_travels_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("-e .", "line 1: an editable requirement"),
-        ("flask\n--editable=git+https://example.org/x", "line 2: an editable requirement"),
+        ("flask\n-e .", "line 2: .* is no project"),
+        ("-e ../other", "no wheel, archive or project"),
         ("# a\n\nx \\\n >1\n-r gone.txt", r"line 5: cannot read .*gone.txt"),
         ("-r ../other.txt", "outside of"),
         ("-r /etc/passwd", "outside of"),
-        ("./folder", "not a wheel or archive"),
-        ("file:///x.whl", "not a wheel or archive"),
-        ("flask==1 --hash=sha256:aa", "pins hashes and does not name gunicorn"),
+        ("./folder", "is no project"),
+        ("./gone.whl", "line 1: no wheel, archive or project"),
+        ("file:///x.whl", "line 1: no wheel, archive or project"),
     ],
 )
 def test_what_cannot_be_built_on_a_host_is_an_error_that_names_the_line(
@@ -142,7 +130,10 @@ def test_a_project_file_gives_its_dependencies(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("[tool.x]", "does not list its dependencies"),
-        ('[project]\ndynamic = ["dependencies"]', "does not list its dependencies"),
+        ('[project]\ndynamic = ["dependencies"]', "computes its dependencies"),
+        ('[tool.poetry.dependencies]\nflask = "^3"', "computes its dependencies"),
+        ('[project]\nrequires-python = ">=3.12"', "is for Python >=3.12, and the site runs on 3.11"),
+        ('[project]\nrequires-python = "three"', "is no version of Python"),
         ('[project]\ndependencies = ["-r x"]', "project.dependencies"),
         ("[project", "is not TOML"),
     ],
@@ -158,18 +149,15 @@ def test_a_project_file_without_dependencies_is_an_error(tmp_path: Path, text: s
 def test_a_uv_lock_gives_what_this_host_needs_with_its_hashes(
     tmp_path: Path, python: str, numpy: str, tomli: bool
 ) -> None:
-    lines = read(write(tmp_path, uv_lock=UV_LOCK), "uv.lock", python=python).lines
+    needs = read(write(tmp_path, uv_lock=UV_LOCK), "uv.lock", python=python)
     expected = ["asgiref==3", "flask==3.1", f"numpy=={numpy}", *(["tomli==1"] if tomli else [])]
-    assert lines == tuple(f"{one} --hash=sha256:{SHA}" for one in expected)
-
-
-def test_a_lock_without_what_serves_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pins hashes and does not name gunicorn"):
-        read(write(tmp_path, uv_lock=UV_LOCK), "uv.lock", ("gunicorn",))
+    assert needs.locked == tuple(f"{one} --hash=sha256:{SHA}" for one in expected)
+    assert needs.projects == (".",)
 
 
 def test_a_uv_lock_that_cannot_come_from_an_index_is_an_error(tmp_path: Path) -> None:
     lock = UV_LOCK.replace('{ name = "flask", extra', '{ name = "pytest" }, { name = "flask", extra')
+    lock = lock.replace('git = "https://example.org/pytest"', 'path = "pytest.whl"')
     with pytest.raises(InputError, match="pytest comes from no index"):
         read(write(tmp_path, uv_lock=lock), "uv.lock")
     with pytest.raises(InputError, match="does not hold the project"):
@@ -179,12 +167,6 @@ def test_a_uv_lock_that_cannot_come_from_an_index_is_an_error(tmp_path: Path) ->
             write(tmp_path, uv_lock=UV_LOCK.replace('name = "flask"\nversion', 'name = "x"\nversion')),
             "uv.lock",
         )
-
-
-def test_a_pylock_gives_what_this_host_needs_with_its_hashes(tmp_path: Path) -> None:
-    assert read(write(tmp_path, pylock_toml=PYLOCK), "pylock.toml").lines == (
-        f"flask==3.1 --hash=sha256:{SHA}",
-    )
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def test_files_and_wheels_go_up_and_no_index_is_asked_for_what_is_there(tmp_path
     upload, command = build(venv)
     with tarfile.open(fileobj=BytesIO(b"".join(upload.pack()))) as tar:
         assert tar.getnames() == ["own.txt", "source/requirements.txt", "wheels/a.whl"]
-    assert "--no-index --find-links=../wheels -r ../own.txt -r ./requirements.txt" in command.script
+    assert "--no-index --find-links=../wheels" in command.script
+    assert "install -r ../own.txt -r ./requirements.txt" in command.script
     assert "hunter2" not in command.script + repr(venv) + repr(upload)
 
 

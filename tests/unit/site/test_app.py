@@ -308,14 +308,5 @@ def test_folders_start_from_the_project_and_tilde_is_home(monkeypatch: pytest.Mo
     assert app().wheels_folder is None
 
 
-def test_requirements_are_found_in_the_source_when_not_named(tmp_path: Path):
-    assert app().requirements_in(tmp_path) is None
-    for name in ("pyproject.toml", "uv.lock", "requirements.txt"):
-        (tmp_path / name).write_text("")
-        assert app().requirements_in(tmp_path) == name
-    assert app(requirements="requirements/prod.txt").requirements_in(tmp_path) == "requirements/prod.txt"
-    assert app(requirements=None).requirements_in(tmp_path) is None
-
-
 def test_a_secret_object_is_kept_as_it_is():
     assert app(secrets={"A": Secret("x")}).secrets["A"].reveal() == "x"
