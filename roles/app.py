@@ -70,7 +70,10 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
     elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
         id, packages = current, now.venv or ""
         yield Intact(app.name, id, packages, scope=app.name)
-        yield Remark(f"{app.name}: the source has changed since release {current}; invoke release ships it")
+        yield Remark(
+            f"{app.name}: the source has changed since release {current}; invoke release ships it",
+            scope=app.name,
+        )
     else:
         id = current or wanted.id
         needs = venv(app, facts, version, wanted.folder)

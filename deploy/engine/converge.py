@@ -32,7 +32,7 @@ class Wishes(Struct, frozen=True):
     """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
 
     about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;
-    None: whatever it leads to is carried out.
+    None: whatever it leads to is carried out. leave_out: scopes that the run is not about.
     """
 
     about: str
@@ -40,6 +40,7 @@ class Wishes(Struct, frozen=True):
     check: bool = False
     diffs: bool = False
     through: Phase = Phase.LEAVE
+    leave_out: frozenset[str] = frozenset()
 
 
 def converge(
@@ -173,13 +174,14 @@ class _Run:
         return resources, look
 
     def _declared(self, facts: Facts) -> Sequence[Resource]:
-        """What the roles say of a host with these facts, without what has failed; asked again only for other facts."""
+        """What the roles say of a host with these facts, without what is left out or has failed."""
         if self.said is None or self.said[0] != facts:
             self.said = facts, declared(self.roles, self.host, facts)
-        if not self.lost:
+        left_out = self.wishes.leave_out | self.lost.keys()
+        if not left_out:
             return self.said[1]
-        lost = {one.id for one in self.said[1] if one.scope in self.lost}
-        return [one.without(lost) for one in self.said[1] if one.scope not in self.lost]
+        lost = {one.id for one in self.said[1] if one.scope in left_out}
+        return [one.without(lost) for one in self.said[1] if one.scope not in left_out]
 
     def _hold(self, plan: Plan) -> None:
         """The plan must be the one that was saved, change by change; else a DriftError names what is not."""

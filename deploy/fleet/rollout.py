@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,10 +20,12 @@ from deploy.engine.events import Connecting, Emit, Failure, Finished, Note, Repo
 from deploy.engine.reach import Reach
 from deploy.errors import BarehostError, HostError, InputError, LockedError
 from deploy.facts import Facts
+from deploy.fleet import migrations
 from deploy.fleet.job import RolesOf
-from deploy.fleet.run import WORKERS, migrating_only, recall, remember
+from deploy.fleet.migrations import Candidate, Shared, appoint, shared
+from deploy.fleet.run import WORKERS, recall, remember
 from deploy.inventory.hosts import Host
-from deploy.release.source import Migrating, migrating, remember_migrating
+from deploy.release.source import migrating, remember_migrating
 from deploy.resource import Phase
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
@@ -33,6 +35,9 @@ PULSE = 15.0
 
 LOST = 90
 """Seconds that the lock of a session may outlive its connection: a host gives a silent one up after 60."""
+
+
+WENT_BACK = "It went back to what served before this run, proven through Nginx, as on every host."
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ def rollout(
 
     Stage everywhere, migrate each site on one host, switch batch after batch, each proven before the next begins.
     Up to ``max_fail`` hosts that fail are left out. More than that before the first switch: nothing is switched;
-    after it: those switched in this run go back, unless ``keep_going``.
+    after it: those switched in this run go back, unless ``keep_going``. Each site counts by itself: one that fails
+    stops none of the others.
     """
     batches(len(hosts), course.batch)  # what is wrong with it is said before any host is contacted
     run = _Rollout(
@@ -95,7 +101,11 @@ def batches(count: int, batch: str | None) -> list[int]:
 
 @dataclass
 class _Member:
-    """One host in a rollout, and how far it is."""
+    """One host in a rollout, and how far it is.
+
+    failure: why it is left out altogether. lost: why some of its sites are. tried, proven, reverted: the sites that
+    were to be switched, are, and went back.
+    """
 
     host: Host
     delivery: Delivery
@@ -103,11 +113,11 @@ class _Member:
     before: Facts = field(default_factory=Facts)
     facts: Facts = field(default_factory=Facts)
     changed: tuple[str, ...] = ()
-    switched: bool = False
-    proven: bool = False
     failure: Failure | None = None
-    reverted: bool = False
-    begun: bool = False
+    lost: dict[str, Failure] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
+    proven: set[str] = field(default_factory=set)
+    reverted: set[str] = field(default_factory=set)
     last: Report | None = None
     began: float = field(default_factory=monotonic)
     turn: Lock = field(default_factory=Lock)
@@ -126,14 +136,14 @@ class _Member:
             round_trips=reach.round_trips if reach else 0,
             sent=reach.sent if reach else 0,
             received=reach.received if reach else 0,
-            failures=(self.failure,) if self.failure else (),
+            failures=(*([self.failure] if self.failure else []), *self.lost.values()),
         )
 
     @property
     def _outcome(self) -> Result:
-        if self.failure is not None:
+        if self.failure is not None or self.lost:
             return Result.FAILED
-        if self.reverted:
+        if self.reverted and not self.proven:
             return Result.REVERTED
         if self.last is None:
             return Result.SKIPPED
@@ -144,6 +154,8 @@ class _Member:
 
 @dataclass
 class _Rollout:
+    """Each site is a rollout of its own: one that fails on more hosts than may is dropped, and the others go on."""
+
     members: list[_Member]
     roles: RolesOf
     course: Course
@@ -153,7 +165,11 @@ class _Rollout:
 
     def __post_init__(self) -> None:
         self.pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(self.members) or 1))
-        self.migrators: dict[str, str] = {}  # site → the host that runs its migrations
+        self.sites = tuple(dict.fromkeys(site for one in self.members for site in one.delivery.releases))
+        self.dropped: dict[
+            str, bool
+        ] = {}  # sites that are switched nowhere from now on → whether they went back
+        self.migrators: dict[Shared, str] = {}
         self.over = Event()
         Thread(target=self._pulse, daemon=True).start()
 
@@ -171,6 +187,15 @@ class _Rollout:
         """The hosts that have not failed, in the order given."""
         return [member for member in self.members if member.failure is None]
 
+    @property
+    def going(self) -> list[str]:
+        """The sites that the rollout goes on with."""
+        return [site for site in self.sites if site not in self.dropped]
+
+    def of(self, member: _Member) -> list[str]:
+        """Those of them that have not failed on this host."""
+        return [site for site in self.going if site in member.delivery.releases and site not in member.lost]
+
     def roll(self) -> None:
         several = len(self.members) > 1  # one host alone needs no stages: its switch comes last anyway
         if not self._all(self.members, self._connect) or not self._lock():
@@ -182,22 +207,47 @@ class _Rollout:
         ready = self.left
         for size in batches(len(ready), self.course.batch):
             batch, ready = ready[:size], ready[size:]
-            if not self._all(batch, self._switch):
-                if several and not self.course.keep_going:
-                    self._each([one for one in self.members if one.begun], self._revert)
+            going = self._all(batch, self._switch)
+            if several and not self.course.keep_going:
+                self._take_back()
+            if not going:
                 return
 
     def _all(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> bool:
-        """Do it on all of them side by side; True when no more hosts have failed by now than may."""
-        before = self.left
+        """Do it on all of them side by side; True when a site is left that has not failed on more hosts than may."""
+        before = {(one.host.name, site) for one in self.members for site in self._failed_of(one)}
         self._each(members, act)
-        accepted = len(self.members) - len(self.left) <= self.course.max_fail
-        if accepted and self.left:
-            text = f"failed and is left out; the others go on (--max-fail {self.course.max_fail})"
-            for member in before:
-                if member.failure is not None:
-                    self.emit(Note(member.host.name, text))
-        return accepted
+        for site in self.going:
+            failed = [one for one in self.members if site in self._failed_of(one)]
+            there = [one for one in self.members if site in one.delivery.releases]
+            if len(failed) > self.course.max_fail or len(failed) == len(there):
+                self._drop(site)
+        self._tell(before)
+        return bool(self.going)
+
+    def _failed_of(self, member: _Member) -> list[str]:
+        """The sites that fail on this host, for whatever reason."""
+        return [
+            site for site in member.delivery.releases if member.failure is not None or site in member.lost
+        ]
+
+    def _drop(self, site: str) -> None:
+        self.dropped.setdefault(site, False)
+
+    def _tell(self, before: Collection[tuple[str, str]]) -> None:
+        """Who or what is left out from here on, while something goes on."""
+        may = f"(--max-fail {self.course.max_fail})"
+        for member in self.members if self.going else ():
+            new = [site for site in self._failed_of(member) if (member.host.name, site) not in before]
+            stays = [site for site in new if site not in self.dropped]
+            if stays and member.failure is not None:
+                self.emit(Note(member.host.name, f"failed and is left out; the others go on {may}"))
+            elif stays:
+                text = f"{', '.join(stays)} failed here and is left out; the other hosts go on {may}"
+                self.emit(Note(member.host.name, text))
+            for site in new:
+                if site in self.dropped:
+                    self.emit(Note(member.host.name, f"{site} failed: the other sites go on without it"))
 
     def _each(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> None:
         def guarded(member: _Member) -> None:
@@ -210,37 +260,42 @@ class _Rollout:
         list(self.pool.map(guarded, members))
 
     def _appoint(self) -> bool:
-        """Choose the host that migrates each site: the first that is left and has it, once a release.
-
-        One that began to migrate this release in an earlier run goes on with it. Where that one has failed now,
-        nobody migrates if it was done; if not, only it knows how far it came: False, and nothing is switched.
-        """
-        for member in self.left:
-            for app in migrated_sites(member.host, member.delivery):
-                self.migrators.setdefault(app.name, member.host.name)
+        """Choose the host that migrates each site. Where only one knows that cannot be asked, the site is dropped."""
+        sharing: dict[Shared, list[Candidate]] = {}
+        by_name = {one.host.name: one for one in self.members}
         for member in self.members:
-            for app in migrated_sites(member.host, member.delivery):
-                earlier = migrating(app, member.delivery.releases[app.name], self.state)
-                if earlier is None or earlier.host != member.host.name:
-                    pass
-                elif member.failure is None:
-                    self.migrators[app.name] = earlier.host
-                elif earlier.done == app.migrate:
-                    self.migrators.pop(app.name, None)
-                elif app.name in self.migrators:
-                    stands = (
-                        f"It had begun to migrate {app.name} {member.delivery.releases[app.name].id}, and only it "
-                        "knows how far that came: nothing was switched on any host."
-                    )
+            for app in migrations.shipped(member.host, member.delivery):
+                able = member.failure is None and app.name in self.of(member)
+                sharing.setdefault(shared(member.host, app), []).append(
+                    Candidate(member.host, app, member.delivery.releases[app.name], able)
+                )
+        for key, candidates in sharing.items():
+            appointed = appoint(candidates, self.state)
+            if appointed.host is not None:
+                self.migrators[key] = appointed.host
+            if appointed.unknown is not None:
+                self._drop(key.site)
+                member = by_name[appointed.unknown]
+                stands = (
+                    f"It had begun to migrate {key.site} {member.delivery.releases[key.site].id}, and only it knows "
+                    "how far that came: nothing was switched on any host."
+                )
+                if member.failure is not None:
                     member.failure = structs.replace(member.failure, stands=stands)
-                    return False
-        return True
+                elif key.site in member.lost:
+                    member.lost[key.site] = structs.replace(member.lost[key.site], stands=stands)
+        return bool(self.going)
 
     def _migrate(self) -> bool:
-        """Each site's migrations, on the host that was chosen; whoever fails here stops all, however many may."""
+        """Each site's migrations, on the hosts that were chosen; a site that fails is dropped, however many may."""
         chosen = [one for one in self.left if one.host.name in self.migrators.values()]
+        before = {(one.host.name, site) for one in self.members for site in self._failed_of(one)}
         self._each(chosen, lambda one: self._converge(one, Phase.MIGRATE))
-        return all(one.failure is None for one in chosen)
+        for key, name in self.migrators.items():
+            if any(one.host.name == name and key.site in self._failed_of(one) for one in chosen):
+                self._drop(key.site)
+        self._tell(before)
+        return bool(self.going)
 
     def _pulse(self) -> None:
         """Hosts that wait for others hear from us; one that cannot be asked says so when its turn comes."""
@@ -295,12 +350,23 @@ class _Rollout:
 
         return held if self._all(self.left, attempt) else None
 
-    def _converge(self, member: _Member, through: Phase) -> None:
+    def _converge(
+        self, member: _Member, through: Phase, releases: Mapping[str, Release] | None = None
+    ) -> None:
+        """releases: what the host is to get; None: those of the sites that go on."""
+        if releases is None:
+            releases = {site: member.delivery.releases[site] for site in self.of(member)}
+        if not releases:
+            return
         host = member.host
-        delivery = migrating_only(host.name, member.delivery, self.migrators)
-        migrates = migrated_sites(host, delivery) if through >= Phase.MIGRATE else []
-        self._remember(member, migrates, done=False)
-        wishes = Wishes(about=self.course.about, through=through)
+        delivery = migrations.only(host, structs.replace(member.delivery, releases=releases), self.migrators)
+        migrates = migrations.shipped(host, delivery) if through >= Phase.MIGRATE else []
+        self._remember(host, delivery, migrates, done=False)
+        wishes = Wishes(
+            about=self.course.about,
+            through=through,
+            leave_out=frozenset(app.name for app in host.apps if app.name not in releases),
+        )
         first = member.last is None
         report, facts = converge(
             host, self.roles(host, delivery), reach(member), wishes, self.emit, member.facts
@@ -309,30 +375,38 @@ class _Rollout:
         member.last, member.facts = report, facts
         member.changed += tuple(id for id in report.changed if id not in member.changed)
         remember(self.state, host.name, facts)
-        if report.failure is not None:
-            member.failure = report.failure
-        else:
-            self._remember(member, migrates, done=True)
+        for failure in report.failures:
+            if failure.scope is None:
+                member.failure = failure
+            else:
+                member.lost[failure.scope] = failure
+        if member.failure is None:
+            done = [app for app in migrates if app.name not in member.lost]
+            self._remember(host, delivery, done, done=True)
 
-    def _remember(self, member: _Member, sites: Sequence[App], *, done: bool) -> None:
+    def _remember(self, host: Host, delivery: Delivery, sites: Sequence[App], *, done: bool) -> None:
         for app in sites:
-            release, host = member.delivery.releases[app.name], member.host.name
-            known = migrating(app, release, self.state)
-            wanted = Migrating(host, app.migrate if done else ())
-            if known is None or known.host != host or (done and known != wanted):
-                remember_migrating(app, release, wanted, self.state)
+            release = delivery.releases[app.name]
+            known = migrating(app, release, self.state).get(host.name)
+            wanted = app.migrate if done else ()
+            if known is None or (done and known != wanted):
+                remember_migrating(app, release, host.name, wanted, self.state)
 
     def _switch(self, member: _Member) -> None:
-        member.begun = True
-        before = {app.name: app.activation for app in member.facts.apps}
-        try:
-            self._converge(member, Phase.LEAVE)
-        finally:
-            after = {app.name: app.activation for app in member.facts.apps}
-            member.switched = any(after.get(name) != number for name, number in before.items())
-        member.proven = member.failure is None
+        sites = self.of(member)
+        member.tried |= set(sites)
+        self._converge(member, Phase.LEAVE)
+        if member.failure is None:
+            member.proven |= {site for site in sites if site not in member.lost}
 
-    def _revert(self, member: _Member) -> None:
+    def _take_back(self) -> None:
+        """The sites that were dropped go back to what served before, on every host that was to switch them."""
+        sites = [site for site, done in self.dropped.items() if not done]
+        self.dropped |= dict.fromkeys(sites, True)
+        members = [one for one in self.members if one.tried & set(sites)]
+        self._each(members, lambda one: self._revert(one, [site for site in sites if site in one.tried]))
+
+    def _revert(self, member: _Member, sites: Sequence[str]) -> None:
         """Back to what served before this run, with the same proof; a site that had nothing before stays.
 
         A host that failed has gone back by itself, unless its run was cut off: it is looked at all the same.
@@ -340,20 +414,31 @@ class _Rollout:
         back = {
             app.name: Release(app.release, None, ship=True, venv=app.venv, by=self.course.about)
             for app in member.before.apps
-            if app.release is not None and app.venv is not None and app.name in member.delivery.releases
+            if app.release is not None and app.venv is not None and app.name in sites
         }
-        failure = member.failure
-        if failure is None:
-            self.emit(Note(member.host.name, "another host failed: going back to what served before"))
-        elif failure.exit_code_of_run == HostError.exit_code and not self._is_ours(member):
+        failure, lost = member.failure, dict(member.lost)
+        if failure is None and not any(site in lost for site in sites):
+            text = "another host failed: going back to what served before"
+            self.emit(Note(member.host.name, f"{', '.join(sites)}: {text}" if len(self.sites) > 1 else text))
+        elif failure and failure.exit_code_of_run == HostError.exit_code and not self._is_ours(member):
             return
-        releases: Mapping[str, Release] = {**member.delivery.releases, **back}
         changed = member.changed
-        member.delivery = structs.replace(member.delivery, releases=releases)
-        self._converge(member, Phase.LEAVE)
+        member.failure = None
+        for site in sites:
+            member.lost.pop(site, None)
+        self._converge(member, Phase.LEAVE, {site: member.delivery.releases[site] for site in sites} | back)
         member.changed = changed
-        member.reverted = member.failure is None
+        wrong = member.failure is not None or any(site in member.lost for site in sites)
         member.failure = failure or member.failure
+        member.lost |= lost
+        if not wrong:
+            member.proven -= set(sites)
+            member.reverted |= set(sites)
+            if failure is not None:
+                member.failure = structs.replace(failure, stands=WENT_BACK)
+            member.lost |= {
+                site: structs.replace(lost[site], stands=WENT_BACK) for site in sites if site in lost
+            }
 
     def _is_ours(self, member: _Member) -> bool:
         """Connect and lock anew a host whose connection was lost: False where another run has taken it meanwhile.
@@ -381,15 +466,3 @@ def reach(member: _Member) -> Reach:
     """The host, which is connected from the first step on."""
     assert member.reach is not None
     return member.reach
-
-
-def migrated_sites(host: Host, delivery: Delivery) -> list[App]:
-    """The sites that are to be migrated on the host: a release that it has already was migrated to before."""
-    return [
-        app
-        for app in host.apps
-        if app.migrate
-        and delivery.migrating(app.name)
-        and app.name in delivery.releases
-        and delivery.releases[app.name].folder is not None
-    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
@@ -26,9 +26,10 @@ from msgspec import structs
 
 from deploy import transport
 from deploy.engine.converge import Wishes
-from deploy.engine.events import Emit, Failure, Finished, Report, Result
+from deploy.engine.events import Emit, Failure, Finished, Note, Report
 from deploy.errors import ApplyError, BarehostError, HostError, InputError
 from deploy.facts import Facts
+from deploy.fleet import migrations
 from deploy.fleet.job import (
     Ended,
     Errand,
@@ -43,6 +44,7 @@ from deploy.fleet.job import (
     pack,
     visit,
 )
+from deploy.fleet.migrations import Shared, shared
 from deploy.inventory.hosts import Host
 from deploy.site.release import Delivery
 from deploy.transport.connections import Password
@@ -85,8 +87,8 @@ def run(
 ) -> list[Report]:
     """Converge every host; one report each, in the order given. One host's failure leaves the others running.
 
-    A site's migrations are run once for the whole fleet, by the first host that has the site. Such hosts go ahead,
-    one after another; when one fails, those that were not begun are not begun.
+    A site's migrations are run by one host of those that share them (see :mod:`deploy.fleet.migrations`). Such hosts go
+    ahead, one after another; where the migrations fail, the other hosts are left without that site's release.
 
     state: the project's state folder, where facts are kept between runs. deliveries: what the run brings, by host;
     a host without one keeps the releases that it has. password: asked once for sudo; workers
@@ -96,31 +98,19 @@ def run(
     if executor is not None:
         refuse_secrets(hosts, executor)
     fleet = _Fleet(roles, wishes, emit, state, deliveries, password, executor, reaching)
-    migrators: dict[str, str] = {}  # site → the host that runs its migrations
-    for host in hosts:
-        for app in host.apps:
-            if app.migrate and app.state == "present":
-                migrators.setdefault(app.name, host.name)
+    migrators = migrations.first(hosts, wishes.leave_out)
     if len(hosts) == 1 or not migrators:
         return fleet.side_by_side(hosts)
     reports: dict[str, Report] = {}
-    fleet.deliveries = {
-        host.name: migrating_only(host.name, fleet.delivery(host), migrators) for host in hosts
-    }
+    fleet.deliveries = {host.name: migrations.only(host, fleet.delivery(host), migrators) for host in hosts}
     for host in hosts:
         if fleet.delivery(host).migrates:
-            (reports[host.name],) = fleet.side_by_side([host])
-            if reports[host.name].failure is not None:
-                return [reports.get(one.name, Report(one.name, Result.SKIPPED)) for one in hosts]
+            (report,) = fleet.side_by_side([host])
+            reports[host.name] = report
+            fleet.stop(migrations.failed(host, fleet.delivery(host), report), host.name)
     others = fleet.side_by_side([host for host in hosts if host.name not in reports])
     reports |= {report.host: report for report in others}
     return [reports[host.name] for host in hosts]
-
-
-def migrating_only(host: str, delivery: Delivery, migrators: Mapping[str, str]) -> Delivery:
-    """What the host is brought, with the migrations of only those sites that it was chosen for."""
-    chosen = frozenset(site for site, name in migrators.items() if name == host)
-    return structs.replace(delivery, migrates=chosen)
 
 
 @dataclass
@@ -136,9 +126,20 @@ class _Fleet:
     executor: Executor | Distant | None
     reaching: Reaching
     digests: dict[Path, str] = field(default_factory=dict)
+    stopped: dict[Shared, str] = field(default_factory=dict)
 
     def delivery(self, host: Host) -> Delivery:
-        return self.deliveries.get(host.name, Delivery())
+        """What the host is brought: no release of a site whose migrations have failed."""
+        brought = self.deliveries.get(host.name, Delivery())
+        if left_out := self.left_out(host):
+            releases = {site: one for site, one in brought.releases.items() if site not in left_out}
+            return structs.replace(brought, releases=releases)
+        return brought
+
+    def left_out(self, host: Host) -> dict[str, str]:
+        """The sites that stay on the host as they are, each with the host on which its migrations failed."""
+        found = {app.name: self.stopped.get(shared(host, app)) for app in host.apps} if self.stopped else {}
+        return {site: by for site, by in found.items() if by is not None and by != host.name}
 
     def side_by_side(self, hosts: Sequence[Host]) -> list[Report]:
         """Every host by a worker of its own."""
@@ -149,6 +150,10 @@ class _Fleet:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         return self._collect(hosts, [self._begin(host, self.executor) for host in hosts])
+
+    def stop(self, unmigrated: Iterable[Shared], by: str) -> None:
+        """The hosts that share these migrations get no release of the site: ``by`` was to run them, and failed."""
+        self.stopped |= dict.fromkeys(unmigrated, by)
 
     def _begin(self, host: Host, executor: Executor | Distant) -> Future[Ended]:
         if isinstance(executor, ThreadPoolExecutor):
@@ -168,8 +173,12 @@ class _Fleet:
         return pool.submit(visit, self._errand(host), roles, self.emit, self.password)
 
     def _errand(self, host: Host) -> Errand:
+        left_out = self.left_out(host)
+        for site, by in left_out.items():
+            self.emit(Note(host.name, f"{site} is left as it is: its migrations did not come about on {by}"))
+        wishes = structs.replace(self.wishes, leave_out=self.wishes.leave_out | left_out.keys())
         known = recall(self.state, host.name)
-        return Errand(host, self.delivery(host), self.roles, self.wishes, known, reaching=self.reaching)
+        return Errand(host, self.delivery(host), self.roles, wishes, known, reaching=self.reaching)
 
     def _needs(self, host: Host) -> tuple[tuple[Path, str], ...]:
         """Each folder is read once a run, however many hosts need it."""

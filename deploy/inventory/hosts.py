@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,11 +36,13 @@ class Host(Endpoint):
     """One host as the inventory describes it: an endpoint and what it should be; holds no connection.
 
     groups: every group it is in but ``all``, the most general first.
+    defined: by site, the groups (``all`` among them) whose variables define it; none where only the host's own do.
     vars: its variables, the connection's and ``apps`` included only as far as they hold no secret.
     roles: names of roles, in the order they are evaluated.
     """
 
     groups: tuple[str, ...] = ()
+    defined: Mapping[str, tuple[str, ...]] = field(default_factory=Frozen, repr=False)
     vars: Mapping[str, Any] = field(default_factory=Frozen, repr=False)
     apps: tuple[App, ...] = ()
     roles: tuple[str, ...] = DEFAULT_ROLES
@@ -309,22 +311,37 @@ class Inventory:
 
     def _variables(self, name: str) -> Map:
         """Ansible's order: inline all, inline groups, group_vars/all, group_vars, inline host, host_vars."""
-        groups = self._ancestors(name)
-        folders = list(dict.fromkeys([*map(folder_of, self.sources), self.project]))
-        layers: list[Map] = [self._groups[group].vars for group in groups]
-        for stage in (groups[:1], groups[1:]):
-            layers += [
-                one
-                for folder in folders
-                for group in stage
-                for one in self._read(folder / "group_vars" / group)
-            ]
+        folders = self._folders
+        layers = [layer for _, layer in self._group_layers(name)]
         layers.append(self._hosts[name])
         layers += [one for folder in folders for one in self._read(folder / "host_vars" / name)]
         merged = Map(self._hosts[name].mark)
         for layer in layers:
             _merge(merged, layer)
         return merged
+
+    @property
+    def _folders(self) -> list[Path]:
+        """Where files of variables lie."""
+        return list(dict.fromkeys([*map(folder_of, self.sources), self.project]))
+
+    def _group_layers(self, name: str) -> Iterator[tuple[str, Map]]:
+        """What the groups of a host set, each with the group's name, lowest precedence first."""
+        groups = self._ancestors(name)
+        yield from ((group, self._groups[group].vars) for group in groups)
+        for stage in (groups[:1], groups[1:]):
+            for folder in self._folders:
+                for group in stage:
+                    yield from ((group, one) for one in self._read(folder / "group_vars" / group))
+
+    def _defined(self, name: str) -> Mapping[str, tuple[str, ...]]:
+        """The groups of a host that define each site, sorted."""
+        found: dict[str, set[str]] = {}
+        for group, layer in self._group_layers(name):
+            sites = layer.get("apps")
+            for site in sites if isinstance(sites, Map) else ():
+                found.setdefault(site, set()).add(group)
+        return Frozen({site: tuple(sorted(groups)) for site, groups in found.items()})
 
     def _read(self, stem: Path) -> tuple[Map, ...]:
         """The files of variables a group or host has in one folder, in order; empty when it has none."""
@@ -353,6 +370,7 @@ class Inventory:
             jump=jump(raw, options),
             known_hosts=self._known_hosts(reached, options),
             groups=groups,
+            defined=self._defined(name),
             vars=scope.frozen(without=SECRET_VARS | {"apps"}),
             apps=self._apps(name, raw, scope),
             roles=reached.roles,

@@ -14,7 +14,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from deploy.errors import InputError
@@ -110,26 +109,20 @@ def completed(app: App, state: Path) -> None:
     _migrating(app, state).unlink(missing_ok=True)
 
 
-class Migrating(Struct, frozen=True):
-    """The host that began to run a release's migrations, and the commands that are done there: () when none are."""
-
-    host: str
-    done: tuple[str, ...] = ()
-
-
-def migrating(app: App, release: Release, state: Path) -> Migrating | None:
-    """Who began to migrate this release of ``app``, as this machine knows; None when nobody did."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
+def migrating(app: App, release: Release, state: Path) -> dict[str, tuple[str, ...]]:
+    """The hosts that began to migrate this release of ``app``, as this machine knows, each with the commands that
+    are done there: () when none are."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         known = json.loads(_migrating(app, state).read_text(encoding="utf-8"))
         if known["id"] == release.id:
-            return Migrating(known["host"], tuple(known["done"]))
-    return None
+            return {host: tuple(done) for host, done in known["hosts"].items()}
+    return {}
 
 
-def remember_migrating(app: App, release: Release, migrating: Migrating, state: Path) -> None:
+def remember_migrating(app: App, release: Release, host: str, done: Sequence[str], state: Path) -> None:
     """Keep it until the release is :func:`completed`: a later run of the same release must not migrate twice."""
-    told = {"id": release.id, "host": migrating.host, "done": migrating.done}
-    write(_migrating(app, state), json.dumps(told))
+    hosts = migrating(app, release, state) | {host: tuple(done)}
+    write(_migrating(app, state), json.dumps({"id": release.id, "hosts": hosts}))
 
 
 def write(file: Path, text: str) -> None:

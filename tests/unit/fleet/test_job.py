@@ -16,7 +16,7 @@ import pytest
 from msgspec import structs
 
 from deploy.engine.converge import Wishes
-from deploy.engine.events import Emit, Event, Finished, Planned, Report, Sending, StepStarted
+from deploy.engine.events import Emit, Event, Finished, Note, Planned, Report, Sending, StepStarted
 from deploy.engine.plan import diff
 from deploy.engine.reach import Reach
 from deploy.errors import HostError, InputError
@@ -200,14 +200,15 @@ def test_migrations_run_on_the_first_host_alone_and_before_the_others(
     assert isinstance(run.events[begun - 1], Finished)
 
 
-def test_when_the_host_that_migrates_fails_the_others_are_not_begun(
+def test_when_the_host_that_migrates_fails_the_others_go_on_without_that_site(
     tmp_path: Path, executor: Executor | None
 ):
     app = App(name="shop", source="s", wsgi="a:b", server_names=("x.example",), migrate=("migrate",))
     hosts = (Host("a", apps=(app,), vars={"down": True}), Host("b", apps=(app,)))
     run = Run(tmp_path, *hosts, executor=executor)
-    assert run.outcomes == ["failed", "skipped"]
-    assert run.of("b") == []
+    assert run.outcomes == ["failed", "changed"]
+    notes = [event for event in run.events if isinstance(event, Note)]
+    assert [(note.host, note.text.partition(" ")[0]) for note in notes] == [("b", "shop")]
 
 
 # -- elsewhere ---------------------------------------------------------------------------------------------

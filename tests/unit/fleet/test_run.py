@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.engine.converge import Wishes
-from deploy.engine.events import Connecting, Event, Finished, Report, Result
+from deploy.engine.events import Connecting, Event, Failure, Finished, Report, Result
 from deploy.errors import HostError, InputError
 from deploy.facts import AppFacts, Facts
 from deploy.fleet import run as fleet
@@ -20,7 +20,7 @@ from deploy.resource import Resource
 from deploy.resources.path import File
 from deploy.schema.model import build
 from deploy.site.app import App
-from deploy.site.release import Delivery
+from deploy.site.release import Delivery, Release
 from tests.unit.fakes.sandbox import Sandbox, SandboxSession, needs_root
 
 WISHES = Wishes("ada@desk provision")
@@ -73,11 +73,41 @@ def test_a_role_that_is_not_there_stops_before_any_host(closed: int, tmp_path: P
         fleet.run([refused("web1", closed)], missing, WISHES, lambda event: None, state=tmp_path)
 
 
-def test_migrations_run_on_the_first_host_and_the_others_wait_for_it(closed: int, tmp_path: Path):
-    site = build(App, {"name": "h", "source": ".", "wsgi": "a:a", "server_names": ["h"], "migrate": ["true"]})
-    hosts = [refused(name, closed, apps=(site,)) for name in ("web1", "web2")]
-    reports = fleet.run(hosts, no_roles, WISHES, lambda event: None, state=tmp_path)
-    assert [one.outcome for one in reports] == ["failed", "skipped"]
+def test_where_a_sites_migrations_fail_the_other_hosts_are_left_without_that_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun: list[tuple[str, list[str], list[str]]] = []
+
+    def side_by_side(self: fleet._Fleet, hosts: list[Host]) -> list[Report]:
+        for one in hosts:
+            errand = self._errand(one)
+            begun.append((one.name, list(errand.delivery.releases), sorted(errand.wishes.leave_out)))
+        scopes = {"web1": "shop", "web2": None}
+        return [
+            Report(one.name, Result.FAILED, failures=(Failure("no", 7, scope=scopes[one.name]),))
+            if one.name in scopes
+            else Report(one.name, Result.UNCHANGED)
+            for one in hosts
+        ]
+
+    monkeypatch.setattr(fleet._Fleet, "side_by_side", side_by_side)
+    shop, blog = (
+        build(App, {"name": name, "source": ".", "wsgi": "a:a", "server_names": [name], "migrate": ["true"]})
+        for name in ("shop", "blog")
+    )
+    both = {name: Release("r", None) for name in ("shop", "blog")}
+    hosts = [
+        Host("web1", apps=(shop,)),
+        Host("web2", apps=(shop, blog)),
+        Host("web3", apps=(shop, blog)),
+    ]
+    deliveries = {
+        "web1": Delivery({"shop": both["shop"]}),
+        "web2": Delivery(both),
+        "web3": Delivery(both),
+    }
+    fleet.run(hosts, no_roles, WISHES, lambda event: None, state=tmp_path, deliveries=deliveries)
+    assert begun == [("web1", ["shop"], []), ("web2", ["blog"], ["shop"]), ("web3", [], ["blog", "shop"])]
 
 
 def test_a_site_that_the_first_host_lacks_is_migrated_by_the_first_that_has_it(
