@@ -116,7 +116,7 @@ def barehost(place: Place, hosts: Sequence[Target], act: Act) -> Run:
         own: dict[str, object] = {"roles": ["assets"], "assets": str(act.folder)}
     else:
         own = {
-            "roles": ["python", "nginx", "static", "gunicorn", "app"],
+            "roles": ["python", "nginx", "static", "app"],
             "apps": {
                 "shop": {
                     "source": "site",

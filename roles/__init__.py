@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from deploy.errors import BarehostError, InputError
 from deploy.facts import Facts
@@ -54,6 +55,33 @@ def module_of(host: Host, name: str) -> ModuleType:
     raise InputError(f"{host.name}: there is no role {name!r}, in {where} or ours{nearest(name, _ours())}")
 
 
+def function_of(host: Host, folder: str, name: str) -> Callable[..., Any] | None:
+    """The function ``name`` in ``roles/<folder>/<name>.py``: the project's own, else ours; None: there is none.
+
+    Mistakes in a project's own are InputErrors with file and line.
+    """
+    own = _own(host, f"{folder}/{name}")
+    if own is not None:
+        return _careful(_function(_load(own, name), name), own)
+    if name not in _ours(folder):
+        return None
+    return _function(importlib.import_module(f"{__name__}.{folder}.{name}"), name)
+
+
+def _careful(function: Callable[..., Any], file: Path) -> Callable[..., Any]:
+    """A function of a user's file, whose mistakes are said with file and line instead of a traceback."""
+
+    def careful(*values: Any) -> Any:
+        try:
+            return function(*values)
+        except BarehostError:
+            raise
+        except Exception as error:
+            raise _mistake(file, error) from error
+
+    return careful
+
+
 def _role(host: Host, name: str, delivery: Delivery) -> Role:
     word = name.replace("-", "_")
     role = _function(module_of(host, name), word)
@@ -64,15 +92,18 @@ def _role(host: Host, name: str, delivery: Delivery) -> Role:
 
 
 @functools.cache
-def _ours() -> tuple[str, ...]:
-    """The names of the roles that come with Barehost."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+def _ours(folder: str = "") -> tuple[str, ...]:
+    """The names of the roles that come with Barehost, or of what stands in a folder beside them."""
+    modules = pkgutil.iter_modules([str(Path(one, folder)) for one in __path__])
+    return tuple(sorted(module.name for module in modules if not module.ispkg))
 
 
 def _own(host: Host, word: str) -> Path | None:
     """The role's file in the user's project, None where there is none (or where the project is this one)."""
     own = host.project / "roles" / f"{word}.py"
-    return own if own.is_file() and own.resolve() != (Path(__file__).parent / own.name).resolve() else None
+    return (
+        own if own.is_file() and own.resolve() != (Path(__file__).parent / f"{word}.py").resolve() else None
+    )
 
 
 def _function(module: ModuleType, word: str) -> Callable[..., Iterator[Resource]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +11,18 @@ from deploy.errors import InputError
 from deploy.facts import AppFacts, Facts
 from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Intact, Leaving, Migrated, Place, Question
+from deploy.release.shared import program
 from deploy.render.systemd import environment_file
+from deploy.render.templates import render
 from deploy.requirements import builders, find, read
 from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.package import Package
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key
-from deploy.roles import module_of
+from deploy.roles.servers import Server, server_of
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
-
-EXTRAS = {"gevent": "gevent", "tornado": "tornado"}
-"""What a worker class needs besides Gunicorn."""
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "armhf": "armv7l"}
 """Debian's name of an architecture → what Python's markers call it."""
@@ -63,7 +62,9 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         now.release if not wanted.ship and now.manifest else None
     )  # nobody knows what an unrecorded one holds
     env = variables(app)
-    serving = module_of(host, "gunicorn")  # the project's own, where it has one
+    server = server_of(host, app, facts)
+    for name in server.packages:
+        yield Package(name, scope=app.name)
     if wanted.folder is None:
         id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
         yield Intact(app.name, id, packages, scope=app.name)
@@ -76,7 +77,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         )
     else:
         id = current or wanted.id
-        needs = venv(app, facts, version, wanted.folder)
+        needs = venv(app, facts, version, wanted.folder, server.requirements)
         packages = needs.key
         yield from (Package(name) for name in needs.requirements.system)
         if app.requirements == "auto" and find(wanted.folder) is None:
@@ -96,8 +97,8 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         release=id,
         venv=packages,
         env=env,
-        files=(("gunicorn.conf.py", serving.config(host, app, facts)),),
-        units=((f"{app.name}@.service", serving.unit(host, app)),),
+        files=tuple(sorted(server.files.items())),
+        units=((f"{app.name}@.service", unit(host, app, server)),),
         www=tuple((url.strip("/"), folder) for url, folder in app.static.items()),
         question=question(app),
         drain=app.graceful_timeout,
@@ -119,9 +120,14 @@ def release(app: App, id: str, source: Path, now: AppFacts) -> Tree:
     )
 
 
-def venv(app: App, facts: Facts, version: str, source: Path) -> Venv:
-    """The packages the source asks for, and Gunicorn, for the host's Python."""
-    extra = ["gunicorn", *(package for name, package in EXTRAS.items() if app.worker_class == name)]
+def unit(host: Host, app: App, server: Server) -> str:
+    """The unit of an activation of the site, with ``%i`` for its number."""
+    values = {"host": host, "app": app, "server": server, "socket_name": program("socket-name")}
+    return render("app@.service.j2", host.project, values)[0]
+
+
+def venv(app: App, facts: Facts, version: str, source: Path, extra: Sequence[str]) -> Venv:
+    """The packages the source asks for, and the server's, for the host's Python."""
     machine = MACHINES.get(facts.arch or "", facts.arch or "")
     named = find(source) if app.requirements == "auto" else app.requirements
     needs = read(source, named, extra, python=version, machine=machine)

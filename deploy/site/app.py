@@ -27,6 +27,7 @@ from deploy.site.values import (
     Seconds,
     SecretValue,
     ServerName,
+    ServerWord,
     Size,
     Unique,
     Whole,
@@ -101,7 +102,18 @@ class App(Model, frozen=True, kw_only=True):
             "a branch, tag or commit",
         ),
     ] = None
-    wsgi: Annotated[Wsgi, Key("the WSGI callable", "module:callable, like hello:app")] = ""
+    wsgi: Annotated[Wsgi, Key("the WSGI callable, or a factory()", "module:callable, like hello:app")] = ""
+    asgi: Annotated[
+        Wsgi, Key("the ASGI callable, or a factory(), instead of wsgi", "module:callable, like shop.asgi:app")
+    ] = ""
+    server: Annotated[
+        ServerWord,
+        Key(
+            "what runs it: apache, cheroot, granian, gunicorn, hypercorn, uvicorn, uwsgi, waitress or one of your own"
+            " in roles/servers/; default: gunicorn, for asgi uvicorn",
+            "a server's name",
+        ),
+    ] = ""
     python: Annotated[
         Python, Key("the interpreter its venv is made with", "python3, python3.N or an absolute path")
     ] = "python3"
@@ -171,24 +183,32 @@ class App(Model, frozen=True, kw_only=True):
     ] = Frozen()
     workers: Annotated[
         Literal["auto"] | Annotated[Whole, Meta(ge=1, le=512)],
-        Key("Gunicorn workers; auto: from the host's cores", "auto or a whole number from 1 to 512"),
+        Key("processes that serve; auto: from the host's cores", "auto or a whole number from 1 to 512"),
     ] = "auto"
     threads: Annotated[
-        Whole, Key("threads a gthread worker", "a whole number from 1 to 512"), Meta(ge=1, le=512)
+        Whole, Key("threads a process that serves", "a whole number from 1 to 512"), Meta(ge=1, le=512)
     ] = 8
     worker_class: Annotated[
         WorkerClass,
-        Key("Gunicorn's worker", "gthread, sync, gevent, tornado or package.module.Class"),
-    ] = "gthread"
+        Key(
+            "Gunicorn's worker; default: gthread, for asgi its own asgi",
+            "gthread, sync, asgi, gevent, tornado or package.module.Class",
+        ),
+    ] = ""
     timeout: Annotated[
-        Seconds, Key("seconds until a stuck worker is replaced", "a whole number from 1 to 86400")
+        Seconds,
+        Key(
+            "seconds until a stuck process is replaced, where the server can",
+            "a whole number from 1 to 86400",
+        ),
     ] = 30
     graceful_timeout: Annotated[
-        Seconds, Key("seconds a stopping worker gets to finish", "a whole number from 1 to 86400")
+        Seconds,
+        Key("seconds that running requests get to finish in a stop", "a whole number from 1 to 86400"),
     ] = 30
     max_requests: Annotated[
         Whole,
-        Key("requests until a worker is renewed; 0: never", "a whole number from 0 to 1000000000"),
+        Key("requests until a process is renewed; 0: never", "a whole number from 0 to 1000000000"),
         Meta(ge=0, le=10**9),
     ] = 0
     max_requests_jitter: Annotated[
@@ -237,6 +257,21 @@ class App(Model, frozen=True, kw_only=True):
     def user(self) -> str:
         """The account and group it runs as."""
         return self.name
+
+    @property
+    def interface(self) -> str:
+        """The kind of its callable: ``asgi`` or ``wsgi``."""
+        return "asgi" if self.asgi else "wsgi"
+
+    @property
+    def callable(self) -> str:
+        """``module:name``, with ``()`` behind a factory."""
+        return self.asgi or self.wsgi
+
+    @property
+    def runs_by(self) -> str:
+        """Its server's name."""
+        return self.server or ("uvicorn" if self.asgi else "gunicorn")
 
     @property
     def is_git(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from deploy.site.servers import fits
+
 if TYPE_CHECKING:
     from deploy.site.app import App
 
@@ -14,7 +16,12 @@ def together(app: App, written: Collection[str]) -> None:
 
     written: the keys that have their value from a user, not from a default.
     """
-    for key, value in (("source", app.source), ("wsgi", app.wsgi), ("server_names", app.server_names)):
+    if app.wsgi and app.asgi:
+        raise ValueError("expected either wsgi or asgi, found both")
+    if app.state == "present" and not app.callable:
+        raise ValueError("expected the key 'wsgi' or 'asgi', found none")
+    fits(app.runs_by, app.interface, written)
+    for key, value in (("source", app.source), ("server_names", app.server_names)):
         if app.state == "present" and not value:
             raise ValueError(f"expected the key {key!r}, found none")
     if app.ref and not app.is_git:

@@ -131,7 +131,7 @@ def _network(value: Any) -> str:
 
 
 def _worker_class(value: Any) -> Any:
-    known = ("gthread", "sync", "gevent", "tornado")
+    known = ("gthread", "sync", "asgi", "gevent", "tornado")
     if isinstance(value, str) and (
         value in known or re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", value, re.A)
     ):
@@ -160,6 +160,9 @@ Python = Annotated[
 ]
 Package = Annotated[str, _matching(re.compile(r"[a-z0-9][a-z0-9+.-]+"), "the name of an apt package")]
 Network = Annotated[str, Before(_network)]
+ServerWord = Annotated[
+    str, _matching(re.compile(r"(?:[a-z][a-z0-9_]*)?"), "the name of a server, like gunicorn")
+]
 WorkerClass = Annotated[str, Before(_worker_class)]
 Size = Annotated[str, Before(_size)]
 ServerName = Annotated[str, Before(server_name)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deploy.site.release import Delivery, Release
     from deploy.transport.connections import Connections
 
-ROLES = ("gunicorn", "app")
+ROLES = ("app",)
 """The roles that a release is about; the rest of a host is provision's."""
 
 SWITCH = {

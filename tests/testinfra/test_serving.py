@@ -20,19 +20,19 @@ LOG_SECONDS = 5
 
 OUTSIDE = {
     "/etc/passwd": "root:x:0:0:",
-    "the activation's configuration": "Written by Barehost from templates/gunicorn.conf.py.j2",
+    "the activation's entry module": "The site as every server loads it",
 }
 """What no file that Nginx serves ever holds: words by which a way out of the folder is seen."""
 
 WAYS_OUT = (
-    "../gunicorn.conf.py",
-    "../../gunicorn.conf.py",
-    "..%2fgunicorn.conf.py",
-    "..%2f..%2fgunicorn.conf.py",
-    "%2e%2e/%2e%2e/gunicorn.conf.py",
-    "..%5c..%5cgunicorn.conf.py",
-    "./.././../gunicorn.conf.py",
-    "//../../gunicorn.conf.py",
+    "../server/barehost_entry.py",
+    "../../server/barehost_entry.py",
+    "..%2fserver/barehost_entry.py",
+    "..%2f..%2fserver/barehost_entry.py",
+    "%2e%2e/%2e%2e/server/barehost_entry.py",
+    "..%5c..%5cserver/barehost_entry.py",
+    "./.././../server/barehost_entry.py",
+    "//../../server/barehost_entry.py",
     "../../../../../../../etc/passwd",
     "..%2f..%2f..%2f..%2f..%2f..%2fetc/passwd",
     "%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2fetc%2fpasswd",

@@ -15,7 +15,6 @@ from deploy.resource import Resource
 from deploy.roles import Role
 from deploy.roles.app import app as app_role
 from deploy.roles.base import base
-from deploy.roles.gunicorn import gunicorn
 from deploy.roles.nginx import nginx
 from deploy.roles.python import python
 from deploy.roles.static import static
@@ -23,7 +22,7 @@ from deploy.schema.model import build
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
 
-ROLES: list[Role] = [base, python, nginx, static, gunicorn]
+ROLES: list[Role] = [base, python, nginx, static]
 KNOWN = Facts(
     os="debian",
     version="12",

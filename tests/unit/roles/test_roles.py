@@ -22,7 +22,6 @@ from deploy.resources.sysctl import Sysctl
 from deploy.resources.unit import Unit
 from deploy.roles import Role
 from deploy.roles.base import base, named
-from deploy.roles.gunicorn import gunicorn, workers
 from deploy.roles.nginx import fingerprint, nginx, ports
 from deploy.roles.python import python
 from deploy.roles.static import shared, static
@@ -32,7 +31,7 @@ from tests.unit.fakes import local
 
 BARE = Facts()
 MACHINE = Facts(nginx="1.22.1", hostname="web1", cores=2, ipv6=True, clock="none")
-ROLES: list[Role] = [base, python, nginx, static, gunicorn]
+ROLES: list[Role] = [base, python, nginx, static]
 
 
 def app(**keys: Any) -> App:
@@ -267,28 +266,3 @@ def test_folders_of_shared_data_come_parents_first() -> None:
 )
 def test_only_a_hash_before_the_suffix_makes_a_name_unchanging(name: str, hashed: bool) -> None:
     assert bool(re.search(HASHED, f"/static/{name}")) == hashed
-
-
-# gunicorn
-
-
-@pytest.mark.parametrize(
-    ("keys", "cores", "expected"),
-    [
-        ({}, 1, 2),
-        ({}, 8, 8),
-        ({"worker_class": "sync"}, 2, 5),
-        ({"worker_class": "gevent"}, 4, 4),
-        ({"workers": 3}, 8, 3),
-        ({"workers": 1}, 8, 1),
-    ],
-)
-def test_workers_follow_the_cores_by_how_they_wait(keys: dict[str, Any], cores: int, expected: int) -> None:
-    assert workers(app(**keys), cores) == expected
-
-
-def test_no_site_has_a_unit_that_its_activations_share() -> None:
-    host = Host("web1", apps=(app(), app(name="gone", state="absent")))
-    resources = said(host, MACHINE, gunicorn)
-    for name in ("hello", "gone"):
-        assert resources[f"path:/etc/systemd/system/{name}@.service"].expected() is None

@@ -91,7 +91,7 @@ SEGMENTS = "letters, digits, '.', '_', '-', '+', '@' and '/', without '.' or '..
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"wsgi": ""}, "expected the key 'wsgi', found none"),
+        ({"wsgi": ""}, "expected the key 'wsgi' or 'asgi', found none"),
         ({"server_names": []}, "expected the key 'server_names', found none"),
         ({"wsgi": "hello"}, "expected module:callable, like hello:app, found 'hello'"),
         ({"wsgi": "hello:app; rm"}, "expected module:callable, like hello:app, found 'hello:app; rm'"),
@@ -129,7 +129,7 @@ SEGMENTS = "letters, digits, '.', '_', '-', '+', '@' and '/', without '.' or '..
         ),
         (
             {"worker_class": "fast"},
-            "expected gthread, sync, gevent, tornado or a class as package.module.Class, found 'fast'",
+            "expected gthread, sync, asgi, gevent, tornado or a class as package.module.Class, found 'fast'",
         ),
         ({"max_body": "10 MB"}, "expected a size like 10m, 512k or 1g, found '10 MB'"),
         ({"max_body": True}, "expected a size like 10m, 512k or 1g, found true"),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import datetime
 import gzip
 import itertools
 import re
-import runpy
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +24,9 @@ from deploy.inventory.hosts import Host
 from deploy.render import literals, systemd
 from deploy.render.templates import render
 from deploy.resources.path import File
-from deploy.roles.gunicorn import config
-from deploy.roles.gunicorn import unit as unit_of
+from deploy.roles.app import unit as unit_of
 from deploy.roles.nginx import nginx, proof
+from deploy.roles.servers import server_of
 from deploy.roles.static import hidden_below
 from deploy.schema.model import Faulty, build
 from deploy.site.app import App
@@ -630,7 +628,7 @@ SANDBOXES: dict[str, dict[str, Any]] = {
 
 def unit(**keys: Any) -> str:
     site = app(**keys)
-    return unit_of(host(site), site)
+    return unit_of(host(site), site, server_of(host(site), site, BOOKWORM))
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES.values(), ids=SANDBOXES.keys())
@@ -663,79 +661,8 @@ def test_a_sandbox_opens_only_what_it_names() -> None:
     }
 
 
-def test_systemd_waits_longer_than_gunicorn() -> None:
+def test_systemd_waits_longer_than_the_server() -> None:
     assert "TimeoutStopSec=65" in unit(graceful_timeout=60).splitlines()
-
-
-# Gunicorn's configuration
-
-
-def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **keys: Any) -> dict[str, Any]:
-    """What Gunicorn would read."""
-    site = app(**keys)
-    file = tmp_path / "gunicorn.conf.py"
-    file.write_text(config(host(site), site, BOOKWORM))
-    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/hello/7")
-    monkeypatch.setenv("BAREHOST_RELEASE", "r7")
-    monkeypatch.setenv("BAREHOST_ACTIVATION", "7")
-    return runpy.run_path(str(file))
-
-
-def test_gunicorn_listens_in_its_runtime_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    read = settings(monkeypatch, tmp_path, timeout=45, max_requests=1000, max_requests_jitter=100)
-    assert read["bind"] == "unix:/run/hello/7/app.sock"
-    assert (read["workers"], read["threads"], read["worker_class"]) == (2, 8, "gthread")
-    assert (read["timeout"], read["max_requests"], read["max_requests_jitter"]) == (45, 1000, 100)
-    assert read["control_socket_disable"] is True
-    assert read["umask"] == 0o007
-
-
-def test_every_answer_carries_its_release_once_and_the_clients_address(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    read = settings(monkeypatch, tmp_path)
-    started: list[Any] = []
-
-    class Worker:
-        @staticmethod
-        def wsgi(environ: dict[str, str], start_response: Any) -> list[bytes]:
-            start_response("200 OK", [("X-RELEASE", "mine"), ("A", "b")])
-            return [environ["REMOTE_ADDR"].encode()]
-
-    worker = Worker()
-    read["post_worker_init"](worker)
-    environ = {"REMOTE_ADDR": "", "HTTP_X_REAL_IP": "192.0.2.7"}
-    assert worker.wsgi(environ, lambda *told: started.append(told)) == [b"192.0.2.7"]
-    assert started == [("200 OK", [("A", "b"), ("X-Release", "r7"), ("X-Activation", "7")])]
-
-
-def test_an_asgi_site_carries_its_release_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    read = settings(monkeypatch, tmp_path, worker_class="uvicorn_worker.UvicornWorker")
-    sent: list[Any] = []
-
-    class Site:
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Release", b"mine")]})
-            await send({"type": "http.response.body", "body": b""})
-
-    class Worker:
-        wsgi: Any = Site()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    worker = Worker()
-    read["post_worker_init"](worker)
-    coroutine = worker.wsgi({"type": "http"}, None, send)
-    with pytest.raises(StopIteration):
-        coroutine.send(None)
-    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
-    assert sent[0]["headers"] == [(b"x-release", b"r7"), (b"x-activation", b"7")]
-
-
-def test_gunicorns_configuration_compiles_for_the_oldest_python_served() -> None:
-    site = app()
-    ast.parse(config(host(site), site, BOOKWORM), feature_version=(3, 9))
 
 
 @pytest.mark.parametrize(
