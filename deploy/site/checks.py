@@ -16,14 +16,14 @@ def together(app: App, written: Collection[str]) -> None:
 
     written: the keys that have their value from a user, not from a default.
     """
+    for key, value in (("source", app.source), ("server_names", app.server_names)):
+        if app.state == "present" and not value:
+            raise ValueError(f"expected the key {key!r}, found none")
     if app.wsgi and app.asgi:
         raise ValueError("expected either wsgi or asgi, found both")
     if app.state == "present" and not app.callable:
         raise ValueError("expected the key 'wsgi' or 'asgi', found none")
     fits(app.runs_by, app.interface, written)
-    for key, value in (("source", app.source), ("server_names", app.server_names)):
-        if app.state == "present" and not value:
-            raise ValueError(f"expected the key {key!r}, found none")
     if app.ref and not app.is_git:
         raise ValueError(f"ref belongs to a git source, but source is the folder {app.source!r}")
     if "://" in app.source and not app.is_git:
