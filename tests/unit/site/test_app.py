@@ -236,7 +236,7 @@ def test_text_that_cannot_be_written_as_utf8_is_refused_in_an_environment():
 
 
 def test_a_site_without_source_says_so():
-    with pytest.raises(Faulty, match="expected the key 'wsgi' or 'asgi', found none"):
+    with pytest.raises(Faulty, match="expected the key 'source', found none"):
         build(App, {"name": "hello", "wsgi": "hello:app", "server_names": ("a.example",)})
 
 
