@@ -7,12 +7,14 @@ import hmac
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
 from msgspec import Struct
+
+from deploy.errors import InputError
 
 _key: list[str] = []
 
@@ -40,20 +42,54 @@ class Secret:
     Equality and hash go through a keyed digest, so that neither a traceback nor a dictionary of states
     carries the value. :meth:`reveal` is the one way to it, called where it is written to a host. To pickle it
     is a TypeError unless it is meant, see :func:`secrets_travel`; a copy of it is itself.
+
+    Most commands need no secret at all: one made by :meth:`later` is read when it is first revealed.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_about", "_read", "_value")
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        self._value: str | None = value
+        self._read: Callable[[bool], str] | None = None
+        self._about = ""
+
+    @classmethod
+    def later(cls, read: Callable[[bool], str], about: str) -> Self:
+        """A secret that is read when it is needed.
+
+        read: gives the value; its argument says whether a person may be asked for it. Raises InputError when it
+        cannot be had. about: tells it from others as long as it is not read.
+        """
+        secret = cls("")
+        secret._value, secret._read, secret._about = None, read, about
+        return secret
 
     def reveal(self) -> str:
-        """The value itself; call it only where the bytes leave for the host."""
+        """The value itself; call it only where the bytes leave for the host.
+
+        Raises InputError when it cannot be had: a variable that is not set, a file that is not there.
+        """
+        return self._get(ask=True)
+
+    def known(self) -> str | None:
+        """The value where it can be had without asking anybody, for those that hide it; None where not."""
+        try:
+            return self._get(ask=False)
+        except InputError:
+            return None
+
+    def _get(self, *, ask: bool) -> str:
+        if self._value is None:
+            assert self._read is not None
+            self._value = self._read(ask)
+            for heard in _hearing:
+                heard(self)
         return self._value
 
     def digest(self) -> str:
         """Keyed digest, stable within this process only."""
-        return keyed(self._value.encode())
+        value = self.known()
+        return keyed((f"unread {self._about}" if value is None else value).encode(errors="surrogateescape"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(self.digest(), other.digest())
@@ -61,10 +97,13 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self.digest())
 
-    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[[str], Secret], tuple[str]]:
         if not _travels.get():
             raise TypeError("a Secret is pickled only where that is meant: within shell.secrets_travel()")
-        return Secret, (self._value,)
+        try:
+            return Secret, (self.reveal(),)
+        except InputError as error:
+            return unavailable, (str(error),)
 
     def __copy__(self) -> Self:
         return self
@@ -79,6 +118,23 @@ class Secret:
 
     def __format__(self, spec: str) -> str:
         return format("***", spec)
+
+
+def unavailable(sentence: str) -> Secret:
+    """A secret that cannot be had: whoever needs it gets the sentence as an InputError."""
+
+    def read(ask: bool) -> str:
+        raise InputError(sentence)
+
+    return Secret.later(read, sentence)
+
+
+_hearing: list[Callable[[Secret], None]] = []
+
+
+def hear(act: Callable[[Secret], None]) -> None:
+    """From now on ``act`` is called with each secret that is read later than it was made, before anybody has it."""
+    _hearing.append(act)
 
 
 KEYED = "keyed:"

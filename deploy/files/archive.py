@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import stat
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -94,7 +95,12 @@ def _is_packed(name: str) -> bool:
 
 
 def sha256(path: Path, status: os.stat_result) -> str:
-    """The file's hash, read again only when its ``status`` changed; raises InputError when it cannot be read."""
+    """The file's hash, read again only when its ``status`` changed.
+
+    Raises InputError when it cannot be read, or is a pipe or a device, which would be waited for.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"expected a file, found something else: {path}; take it out of its folder")
     key = (os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     if key not in _hashes:
         try:
@@ -102,6 +108,15 @@ def sha256(path: Path, status: os.stat_result) -> str:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
     return _hashes[key]
+
+
+def digest_of(path: Path) -> str:
+    """The hash of a file that somebody named, also through a link; as :func:`sha256`."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return sha256(path, status)
 
 
 def _digest(path: str, size: int) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.errors import InputError
-from deploy.schema.marked import Mark, shown
+from deploy.schema.marked import DEEPEST, Mark, shown
 
 _YAML = (".yml", ".yaml", ".json")
-_IGNORED = (".orig", ".bak", ".cfg", ".retry", ".pyc", ".pyo", ".swp", "~", ".md", ".txt", ".py")
+_FOLDERS = ("group_vars", "host_vars", "vars_plugins")
+_IGNORED = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry")
+"""Names in a folder of inventories that Ansible passes over, by their end."""
+
 LARGEST = 100_000
-"""Hosts in one range; more is a slip of the keyboard."""
+"""Hosts in one name with ranges; more is a slip of the keyboard."""
 
 
 def project_of(start: Path) -> Path:
@@ -38,35 +42,51 @@ def staging_file(project: Path) -> Path:
 
 
 def inventory_files(source: Path) -> list[Path]:
-    """The files of one source; an InputError when there is none to read."""
-    if source.is_file():
-        return [_not_ini(source)]
-    if not source.is_dir():
+    """The files of one source, those of a folder and its folders in the order of their names.
+
+    Raises InputError when there is none.
+    """
+    if source.is_dir():
+        found = list(_inside(source, ()))
+        if not found:
+            raise InputError(f"the inventory {shown(source)} holds no file of hosts; write hosts.yml there")
+        return found
+    if not source.exists():
         raise InputError(
             f"there is no inventory {shown(source)}; run barehost init to write one, or name it with --inventory"
         )
-    found = sorted(
-        file
-        for file in source.iterdir()
-        if file.is_file() and not file.name.startswith(".") and not file.name.endswith(_IGNORED)
-    )
-    if not found:
-        raise InputError(f"the inventory {shown(source)} holds no YAML file; write hosts.yml there")
-    return [_not_ini(file) for file in found]
+    return [source]
 
 
-def _not_ini(file: Path) -> Path:
-    """The file, unless it is an inventory in Ansible's INI form or no YAML by its name."""
-    if file.suffix in _YAML:
-        return file
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    first = next((line for line in lines if line.strip() and line.strip()[0] not in "#;"), "")
-    if file.suffix or not re.fullmatch(r"---|[^\[:=]+:(\s.*)?", first):
-        raise InputError(
-            f"{shown(file)}: only YAML inventories are read; convert it with"
-            f" ansible-inventory -i {shown(file)} --list --yaml"
-        )
-    return file
+def _inside(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    if len(above) > DEEPEST or folder.resolve() in above:
+        raise InputError(f"{shown(folder)}: this folder of inventories contains itself")
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in _FOLDERS or path.name.endswith(_IGNORED):
+            continue
+        if path.is_dir():
+            yield from _inside(path, (*above, folder.resolve()))
+        else:
+            yield path
+
+
+def is_yaml(file: Path) -> bool:
+    """Whether a file says by its name that it is YAML."""
+    return file.suffix in _YAML
+
+
+def is_program(file: Path) -> bool:
+    """Whether Ansible would run a file to get an inventory: it may be run, and names its interpreter."""
+    if not os.access(file, os.X_OK):
+        return False
+    with file.open("rb") as stream:
+        return stream.read(2) == b"#!"
+
+
+def looks_like_yaml(text: str) -> bool:
+    """Whether the first line that says anything is a key of a mapping, or the beginning of a document."""
+    lines = (line for line in text.splitlines() if line.strip() and line.strip()[0] not in "#;")
+    return bool(re.fullmatch(r"---.*|\{.*|[^\[:=\s]+:(\s.*)?", next(lines, "")))
 
 
 def vars_files(stem: Path) -> Iterator[Path]:
@@ -103,16 +123,21 @@ def split_port(pattern: str) -> tuple[str, int | None]:
     return pattern, None
 
 
-def expanded(pattern: str, mark: Mark) -> Iterator[str]:
+def expanded(pattern: str, mark: Mark) -> list[str]:
     """``web[01:20]`` and ``db[a:c]`` as the names they stand for; a step may follow as a third part."""
-    match = re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", pattern)
-    if not match:
-        yield pattern
-        return
-    head, span, tail = match.groups()
-    for middle in _span(span, mark):
-        for rest in expanded(tail, mark):
-            yield f"{head}{middle}{rest}"
+    heads: list[str] = []
+    spans: list[list[str]] = []
+    rest = pattern
+    while match := re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", rest):
+        heads.append(match[1])
+        spans.append(_span(match[2], mark))
+        rest = match[3]
+    if math.prod(map(len, spans)) > LARGEST:
+        raise mark.error(f"{pattern} stands for more than {LARGEST} hosts")
+    names = [""]
+    for head, span in zip(heads, spans, strict=True):
+        names = [f"{name}{head}{middle}" for name in names for middle in span]
+    return [name + rest for name in names]
 
 
 def _span(span: str, mark: Mark) -> list[str]:

@@ -10,20 +10,39 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.errors import InputError
-from deploy.schema.marked import List, Map, Mark, Unsafe, describe, nearest, path_from
+from deploy.inventory.secrets import secret, within
+from deploy.inventory.vault import Vault, quietly
+from deploy.schema.marked import (
+    List,
+    Map,
+    Mark,
+    Unsafe,
+    Vaulted,
+    Written,
+    describe,
+    nearest,
+    path_from,
+    shown,
+)
 from deploy.schema.model import Frozen, Unresolved, frozen
+from deploy.schema.text import SECRET, Unreadable, text_of
+from deploy.shell import Secret
 
 _WHOLE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{).)*?)[-+]?\}\}\s*", re.DOTALL)
 """Text that is one expression and nothing else; its value keeps its type."""
 
 
 class Scope:
-    """The variables of one host. A template is resolved at first use; a loop of templates is an error."""
+    """The variables of one host. A template is resolved at first use; a loop of templates is an error.
 
-    def __init__(self, raw: Map, magic: Mapping[str, Any], project: Path) -> None:
+    What Ansible Vault has encrypted, and what a template makes of it, is a :class:`Secret`.
+    """
+
+    def __init__(self, raw: Map, magic: Mapping[str, Any], project: Path, vault: Vault) -> None:
         self._raw = raw
         self._magic = magic
         self._project = project
+        self._vault = vault
         self._known: dict[str, Any] = {}
         self._open: list[str] = []
 
@@ -40,9 +59,10 @@ class Scope:
                 raise mark.error(f"the variables {' → '.join([*self._open, name])} refer to each other")
             self._open.append(name)
             try:
-                self._known[name] = self._resolved(self._raw[name], mark)
+                value = self.resolved(self._raw[name], mark)
             finally:
                 self._open.pop()
+            self._known[name] = _hidden(value) if self._vault.holds(mark) and name != "apps" else value
         return self._known[name]
 
     def frozen(self, without: frozenset[str]) -> Frozen:
@@ -56,52 +76,91 @@ class Scope:
                     values[name] = Unresolved(str(error))
         return Frozen(values)
 
-    def _resolved(self, value: Any, mark: Mark) -> Any:
+    def resolved(self, value: Any, mark: Mark) -> Any:
         """``value`` with its templates resolved; the same object when it holds none."""
+        if isinstance(value, Vaulted):
+            return self._decrypted(value, mark)
         if not _templated(value):
             return value
         if isinstance(value, Map):
-            done = {key: self._resolved(one, value.marks[key]) for key, one in value.items()}
+            done = {key: self.resolved(one, value.marks[key]) for key, one in value.items()}
             return Map(value.mark, done, value.marks)
         if isinstance(value, List):
             pairs = zip(value, value.marks, strict=True)
-            return List(value.mark, [self._resolved(one, place) for one, place in pairs], value.marks)
+            return List(value.mark, [self.resolved(one, place) for one, place in pairs], value.marks)
         return self._rendered(str(value), mark)
 
+    def later(self, value: Any, mark: Mark) -> Any:
+        """``value`` resolved, where it is a template as a secret that is resolved when it is needed."""
+        if not isinstance(value, str) or not _templated(value):
+            return self.resolved(value, mark)
+
+        def read(ask: bool) -> str:
+            with quietly(not ask):
+                return secret(self.resolved(value, mark), mark, self._project)._get(ask=ask)
+
+        return Secret.later(read, str(mark))
+
+    def _decrypted(self, envelope: Vaulted, mark: Mark) -> Secret:
+        def read(ask: bool) -> str:
+            with quietly(not ask):
+                return self._vault.open(envelope, mark)
+
+        return Secret.later(read, f"{mark} {envelope}")
+
     def _rendered(self, text: str, mark: Mark) -> Any:
-        """What a template says; one expression alone keeps its type."""
+        """What a template gives; one expression alone keeps its type. A Secret where secrets go into it."""
         import jinja2
 
         missing: list[str] = []
+        secrets: list[Secret] = []
         try:
             template = _compiled(text)
             missing = [name for name in template.names if name not in self]
             values = {name: self[name] for name in template.names if name in self}
+            own = [value for name, value in values.items() if name not in self._magic]
+            secrets = list(within(own))
+            if any(one.known() is None for one in secrets):
+                return Secret.later(lambda ask: self._with_secrets(text, mark, ask), f"{mark} {text}")
+            if secrets:
+                values = {name: revealed(value) for name, value in values.items()}
             found = template.render(lookup=self._lookup, **values)
             if isinstance(found, jinja2.Undefined):
                 found = str(found)  # a StrictUndefined says what is undefined
-            return _plain(found, mark)
+            return _hidden(_plain(found, mark)) if secrets else _plain(found, mark)
         except InputError:
             raise
         except jinja2.UndefinedError as error:
             meant = nearest(missing[0], self._raw) if missing else ""
             raise mark.error(f"in its template {error.message}{meant}") from None
         except Exception as error:  # an expression may fail in any way that Python can
-            raise mark.error(f"its template cannot be resolved: {_first_line(error)}") from None
+            said = type(error).__name__ if secrets else _first_line(error)
+            raise mark.error(f"its template cannot be resolved: {said}") from None
 
-    def _lookup(self, kind: str, *terms: str) -> Any:
-        """Ansible's ``lookup('env', NAME)`` and ``lookup('file', path)``; any other kind is refused."""
-        if kind.removeprefix("ansible.builtin.") not in ("env", "file") or len(terms) != 1:
+    def _with_secrets(self, text: str, mark: Mark, ask: bool) -> str:
+        """The text that a template gives once its secrets are there."""
+        with quietly(not ask):
+            for one in within([self[name] for name in _compiled(text).names if name in self._raw]):
+                one.reveal()
+        return secret(self._rendered(text, mark), mark, self._project).reveal()
+
+    def _lookup(self, kind: Any = "", *terms: Any, **options: Any) -> Any:
+        """Ansible's ``lookup('env', NAME, default=...)`` and ``lookup('file', path)``; any other kind is refused."""
+        kind = str(kind).removeprefix("ansible.builtin.")
+        allowed = {"env": {"default"}, "file": set[str]()}
+        if kind not in allowed or len(terms) != 1 or not isinstance(terms[0], str):
             raise ValueError(
                 f"lookup({kind!r}) is not supported, only lookup('env', NAME) and lookup('file', path)"
             )
-        if kind.endswith("env"):
-            return os.environ.get(terms[0], _unset(terms[0]))
+        if unknown := sorted(options.keys() - allowed[kind]):
+            raise ValueError(f"lookup({kind!r}) takes no {unknown[0]} here")
+        if kind == "env":
+            return os.environ.get(terms[0], options.get("default", _unset(terms[0])))
         path = path_from(self._project, terms[0])
         try:
-            return path.read_text(encoding="utf-8").rstrip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the file {path} cannot be read ({type(error).__name__})") from None
+            return text_of(path, SECRET).rstrip()
+        except Unreadable as error:
+            raise ValueError(f"the file {shown(path)} cannot be read: {error}") from None
 
 
 class _Template(NamedTuple):
@@ -146,7 +205,9 @@ def _unset(name: str) -> Any:
 
 
 def _templated(value: Any) -> bool:
-    """Whether a template stands anywhere in a value."""
+    """Whether a template, or something encrypted, stands anywhere in a value."""
+    if isinstance(value, Vaulted):
+        return True
     if isinstance(value, str):
         return ("{{" in value or "{%" in value) and not isinstance(value, Unsafe)
     if isinstance(value, Map):
@@ -156,10 +217,32 @@ def _templated(value: Any) -> bool:
 
 def _plain(value: Any, mark: Mark) -> Any:
     """A template's value if YAML could have said it."""
-    if value is None or isinstance(value, str | int | float | Map | List | Frozen):
+    if value is None or isinstance(value, str | int | float | Map | List | Frozen | Secret):
         return value
     if isinstance(value, Mapping):
         return Map(mark, {key: _plain(one, mark) for key, one in value.items()}, dict.fromkeys(value, mark))
     if isinstance(value, list | tuple):
         return List(mark, [_plain(one, mark) for one in value], [mark] * len(value))
     raise ValueError(f"it gives a {type(value).__name__}, not a plain value such as {describe('text')}")
+
+
+def revealed(value: Any) -> Any:
+    """A value with its secrets as their text, for a template to compute with, or for what is used here alone."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Map):
+        return Map(value.mark, {name: revealed(one) for name, one in value.items()}, value.marks)
+    if isinstance(value, List):
+        return List(value.mark, map(revealed, value), value.marks)
+    return value
+
+
+def _hidden(value: Any) -> Any:
+    """A value with all that it says as secrets: it comes out of what Ansible Vault has encrypted."""
+    if isinstance(value, Map):
+        return Map(value.mark, {name: _hidden(one) for name, one in value.items()}, value.marks)
+    if isinstance(value, List):
+        return List(value.mark, map(_hidden, value), value.marks)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return Secret(value.text if isinstance(value, Written) else str(value))
+    return value

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from deploy.inventory.scope import Scope
-from deploy.schema.marked import Map, Mark, describe, nearest
+from deploy.errors import InputError
+from deploy.inventory.scope import Scope, revealed
+from deploy.schema.marked import Map, Mark, Written, describe, nearest
 from deploy.schema.model import Before, Key, Model, keys, validated
 from deploy.shell import Secret
 from deploy.site.values import Port, Seconds
@@ -22,7 +23,7 @@ def _plain_text(what: str) -> Before:
     """Text that can be a name on a command line or in a log: no spaces, no control characters, no leading dash."""
 
     def check(value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool | Written):
             value = str(value)
         if not isinstance(value, str) or not re.fullmatch(r"[^-\s\x00-\x1f\x7f][^\s\x00-\x1f\x7f]*", value):
             raise ValueError(f"expected {what}, found {describe(value)}")
@@ -116,7 +117,7 @@ ALIASES = {
     "ansible_sudo_pass": "ansible_become_password",
     "ansible_timeout": "connect_timeout",
 }
-"""Other names under which Ansible knows a variable of :class:`Connection`; the name itself wins."""
+"""Other names under which Ansible knows a variable of :class:`Connection`. Two values for one thing are an error."""
 
 REFUSED = {
     "ansible_password": "hosts are logged in to with a key or an agent, never with a password",
@@ -137,21 +138,57 @@ SSH_ARGS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_ar
 """Variables that hold options of ssh, in the order Ansible hands them over."""
 
 
+CLAIMED = {
+    "roles": "the roles that Barehost evaluates",
+    "connect_timeout": "the seconds until Barehost gives up a host that does not answer",
+    "apps": "the sites that Barehost serves",
+}
+"""Variables without a prefix that mean something here, and may mean something else to another program."""
+
+
+def claimed(name: str) -> str:
+    """The end of an error about a variable whose name another project may have given to something else."""
+    return f"; {name} names {CLAIMED[name]}: a variable of another program needs another name"
+
+
 def connection(raw: Map, scope: Scope, secret: Callable[[Any, Mark], Secret]) -> tuple[Connection, Map]:
     """A host's connection, checked, and the variables it came from with their places.
 
     secret: reads a secret in any of its forms. Raises InputError, also for what would be wrong to ignore.
     """
     chosen = Map(raw.mark)
+    names: dict[str, str] = {}
     for name in raw:
         _check_known(str(name), raw.marks[name])
     for name, target in [*ALIASES.items(), *((name, name) for name in keys(Connection))]:
-        if name in raw:
-            value, mark = scope[name], raw.marks[name]
-            if target == "ansible_become_password" and value is not None:
-                value = secret(value, mark)
-            chosen.put(target, value, mark)
+        if name not in raw:
+            continue
+        mark = raw.marks[name]
+        if name in SECRET_VARS:
+            value = None if raw[name] is None else secret(scope.later(raw[name], mark), mark)
+        else:
+            value = revealed(scope[name])
+        if value is None and target in names:
+            continue
+        if target in names and not _same(chosen[target], value):
+            other = names[target]
+            raise mark.error(
+                f"{name} and {other} ({raw.marks[other].file}:{raw.marks[other].line}) name the same thing with two"
+                f" values, and Ansible does not take the same one everywhere; keep {target}"
+            )
+        chosen.put(target, value, mark)
+        names[target] = name
+    for name in [name for name, target in names.items() if name == target and name in CLAIMED]:
+        try:
+            validated(Connection, Map(raw.mark, {name: chosen[name]}, {name: chosen.marks[name]}))
+        except InputError as error:
+            raise InputError(f"{error}{claimed(name)}") from None
     return validated(Connection, chosen), chosen
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of one variable mean the same; nothing means the same as anything."""
+    return one is None or (bool(one == other) if isinstance(one, Secret) else str(one) == str(other))
 
 
 def _check_known(name: str, mark: Mark) -> None:
@@ -200,7 +237,7 @@ def ssh_options(raw: Map, scope: Scope) -> dict[str, str]:
         if name not in raw or scope[name] is None:
             continue
         mark = raw.marks[name]
-        text = scope[name]
+        text = revealed(scope[name])
         if not isinstance(text, str):
             raise mark.error(f"expected options of ssh, found {describe(text)}")
         for option, value in _parsed(text, mark):

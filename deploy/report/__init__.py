@@ -16,14 +16,15 @@ from deploy.errors import BarehostError
 from deploy.report import lines
 from deploy.report.mask import Mask
 from deploy.report.sink import Sink, now
-from deploy.shell import Secret
+from deploy.shell import Secret, hear
 
 if TYPE_CHECKING:
     from deploy.engine.events import Event, Report
 
-__all__ = ["Reporter", "complain", "error", "mask_secrets", "reporter", "say", "summary", "table"]
+__all__ = ["Reporter", "complain", "error", "mask_secrets", "reporter", "say", "summary", "table", "warning"]
 
 _MASK = Mask()
+hear(lambda secret: _MASK.add([secret]))
 
 
 class Reporter(Protocol):
@@ -139,6 +140,14 @@ def error(problem: BarehostError, *, json: bool = False) -> None:
     first, *rest = _MASK.block(str(problem))
     _out(sys.stderr).lines(
         [[("error: ", "red"), (first, "")], *([("       ", ""), (row, "")] for row in rest)]
+    )
+
+
+def warning(text: str) -> None:
+    """Something that a person should know and that stops nothing: on stderr, so that programs read on."""
+    first, *rest = _MASK.block(text)
+    _out(sys.stderr).lines(
+        [[("warning: ", "yellow"), (first, "")], *([("         ", ""), (row, "")] for row in rest)]
     )
 
 

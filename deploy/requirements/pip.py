@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.errors import InputError
-from deploy.files.archive import sha256
+from deploy.files.archive import digest_of
 from deploy.requirements.model import Requirements
 from deploy.requirements.project import FILES, project_in
+from deploy.schema.text import Unreadable, text_of
 
 _OPTION = re.compile(r"(-r|--requirement|-c|--constraint|-e|--editable)(?:\s+|=|(?<=-[rce]))\s*(\S.*)")
 _FOLDER = re.compile(r"([^\[\];\s]+?)/?\s*(?:\[([\w.,\s-]+)\])?\s*(;.*)?")
@@ -58,8 +59,8 @@ class _Reading:
         if name in self.texts:
             return
         try:
-            text = (self.source / name).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            text = text_of(self.source / name).removeprefix("\ufeff")
+        except Unreadable as error:
             raise InputError(f"{asked}: cannot read {self.source / name}: {error}") from error
         self.texts[name] = ""  # it may include itself
         kept: list[str] = []
@@ -107,7 +108,7 @@ class _Reading:
         file = self.source / name
         if name.startswith(("/", "../", "file:")) or not file.is_file():
             raise InputError(f"{place}: no wheel, archive or project inside of {self.source}: {line}")
-        self.archives.append((name, file, sha256(file, file.stat())))
+        self.archives.append((name, file, digest_of(file)))
 
 
 def logical(text: str) -> Iterator[tuple[int, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from deploy.errors import InputError
+from deploy.schema.text import Unreadable, text_of
 
 if TYPE_CHECKING:
     import ast
@@ -70,11 +71,10 @@ def toml(file: Path) -> dict[str, Any]:
     import tomllib  # 6 ms that requirements.txt does not need
 
     try:
-        with file.open("rb") as stream:
-            return tomllib.load(stream)
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text_of(file))
+    except Unreadable as error:
+        raise InputError(f"cannot read {file}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{file} is not TOML: {error}") from error
 
 

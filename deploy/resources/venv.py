@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
-from deploy.files.archive import Member, sha256, stream
+from deploy.files.archive import Member, digest_of, stream
 from deploy.render.systemd import literal
 from deploy.requirements import Requirements
 from deploy.requirements.headers import HINTS
@@ -219,7 +219,7 @@ def _wheels(folder: Path | None) -> list[tuple[str, Path, str]]:
     found = [one for one in sorted(folder.iterdir()) if one.name.endswith((".whl", ".tar.gz", ".zip"))]
     if not found:
         raise InputError(f"the folder of wheels holds none: {folder} (fill it with pip download -d)")
-    return [(one.name, one, sha256(one, one.stat())) for one in found]
+    return [(one.name, one, digest_of(one)) for one in found]
 
 
 _PROBE = r"""

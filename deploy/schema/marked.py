@@ -13,8 +13,16 @@ import yaml
 from deploy.errors import InputError
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_STR = "tag:yaml.org,2002:str"
-_MERGE = "tag:yaml.org,2002:merge"
+_STANDARD = "tag:yaml.org,2002:"
+_STR = _STANDARD + "str"
+_MERGE = _STANDARD + "merge"
+_COLLECTIONS = ("map", "seq")
+
+DEEPEST = 100
+"""Levels of mappings and lists in one file. A choice: fifty groups inside each other, and Python's own limit is far."""
+
+REPEATED = 250_000
+"""Values that anchors may repeat in one file. A choice: 10,000 hosts that each merge a mapping of 25 keys."""
 
 
 class Mark(NamedTuple):
@@ -69,6 +77,12 @@ class Written(int):
     text: str
 
 
+class Vaulted(str):
+    """Text that Ansible Vault has encrypted (``!vault``): the envelope as it stands in the file."""
+
+    __slots__ = ()
+
+
 class Unsafe(str):
     """Text tagged ``!unsafe``: braces in it are text, never a template."""
 
@@ -91,6 +105,8 @@ def describe(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
+    if isinstance(value, Vaulted):
+        return "a value of Ansible Vault"
     text = repr(str(value)) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else f"{text[:76]}...{text[-1]}"
 
@@ -119,26 +135,22 @@ def locate(value: Any, path: Iterable[Any], mark: Mark) -> Mark:
     return mark
 
 
-def read(path: Path) -> Any:
-    """The one document in a YAML (or JSON) file; None for an empty one. A fault is an InputError with its place."""
-    file = shown(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file}: expected UTF-8 text, found byte 0x{error.object[error.start]:02x}"
-        ) from None
+def parsed(text: str, file: str) -> Any:
+    """The one document in a text of YAML (or JSON); None for an empty one. A fault is an InputError with its place.
+
+    file: as errors name where it came from.
+    """
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         mark = Mark(file, place.line + 1, place.column + 1, "") if place else Mark(file, 1, 1, "")
-        raise mark.error(f"expected YAML, but {error.problem}") from None
+        raise mark.error(f"this is no YAML: {str(error.problem).removeprefix('but ')}") from None
     except yaml.YAMLError as error:
-        raise InputError(f"{file}: expected YAML, but {str(error).splitlines()[0]}") from None
+        raise InputError(f"{file}: this is no YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise InputError(f"{file}: expected at most {DEEPEST} levels inside each other, found more") from None
     return None if node is None else _Builder(file, loader).value(node, "")
 
 
@@ -149,35 +161,52 @@ class _Builder:
         self._file = file
         self._loader = loader
         self._open: list[Any] = []
+        self._seen: set[int] = set()
+        self._repeated = 0
 
     def value(self, node: Any, key: str) -> Any:
         """The plain value of a node found at ``key``."""
+        self._count(node, key)
         if isinstance(node, yaml.ScalarNode):
             return node.value if node.tag == _STR else self._scalar(node, key)
         mark = self._mark(node, key)
         self._refuse_tag(node, mark)
         if node in self._open:
             raise mark.error("this anchor contains itself")
+        if len(self._open) >= DEEPEST:
+            raise self._mark(node, "").error(
+                f"expected at most {DEEPEST} levels inside each other, found more"
+            )
         self._open.append(node)
         built = self._map(node, mark) if isinstance(node, yaml.MappingNode) else self._list(node, mark)
         self._open.pop()
         return built
 
+    def _count(self, node: Any, key: str) -> None:
+        """Refuse a file whose anchors stand for far more than it holds."""
+        if id(node) not in self._seen:
+            self._seen.add(id(node))
+            return
+        self._repeated += 1
+        if self._repeated > REPEATED:
+            raise self._mark(node, "").error(
+                f"anchors repeat more than {REPEATED} values in this file; write less behind *"
+            )
+
     def _mark(self, node: Any, key: str) -> Mark:
         return Mark(self._file, node.start_mark.line + 1, node.start_mark.column + 1, key)
 
     def _refuse_tag(self, node: Any, mark: Mark) -> None:
-        if node.tag.startswith("!"):
-            raise mark.error(f"the tag {node.tag} is not understood; write a plain value")
+        kind = node.tag.removeprefix(_STANDARD)
+        if kind == node.tag or (not isinstance(node, yaml.ScalarNode) and kind not in _COLLECTIONS):
+            tag = node.tag if kind == node.tag else f"!!{kind}"
+            raise mark.error(f"the tag {tag} is not understood; write a plain value")
 
     def _scalar(self, node: Any, key: str) -> Any:
         if node.tag == "!unsafe":
             return Unsafe(node.value)
-        if node.tag == "!vault":
-            raise self._mark(node, key).error(
-                "Ansible Vault values are not read; keep the secret in a file or the environment"
-                " and name it with {file: ...} or {env: ...} or a lookup"
-            )
+        if node.tag in ("!vault", "!vault-encrypted"):
+            return Vaulted(node.value)
         self._refuse_tag(node, self._mark(node, key))
         try:
             value = self._loader.construct_object(node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from deploy.site.servers import fits
@@ -43,3 +43,16 @@ def together(app: App, written: Collection[str]) -> None:
             raise ValueError(f"the URL prefix {prefix} is kept for certificates and for Barehost itself")
     if app.tls and app.tls.port in app.listen:
         raise ValueError(f"port {app.tls.port} is both in listen and the TLS port")
+
+
+def beside(apps: Sequence[App]) -> None:
+    """Raise ValueError, with the sentence and the site's name, for a site that another one leaves no place."""
+    taken: dict[tuple[str, int], App] = {}
+    for app in apps:
+        ports = (*app.listen, *([app.tls.port] if app.tls else []))
+        for name, port in [
+            (name, port) for name in app.server_names for port in ports if app.state == "present"
+        ]:
+            other = taken.setdefault((name, port), app)
+            if other is not app:
+                raise ValueError(f"{name} port {port} belongs to the site {other.name!r} already", app.name)

@@ -112,7 +112,7 @@ def _secret(value: Any) -> Any:
         value = Secret(value)
     if not isinstance(value, Secret):
         raise ValueError("expected text, {env: NAME} or {file: path}")
-    if _CONTROL.search(value.reveal()):
+    if _CONTROL.search(value.known() or ""):
         raise ValueError("expected a secret without control characters")
     return value
 

@@ -123,6 +123,9 @@ def sections(expression: str = "") -> Iterator[Section]:
     workers = ("-n", str(WORKERS), "--dist", "worksteal")
     yield Section("unit", "tests without a host", ("pytest", "tests/unit", *workers, *cover, *match), True)
     yield Section(
+        "conformance", "inventories read as Ansible reads them", ("pytest", "tests/conformance", *match), True
+    )
+    yield Section(
         "integration", "tests on staging hosts", ("pytest", "tests/integration", *workers, *match), True
     )
 

@@ -17,6 +17,7 @@ from deploy.tasks.commandline import bare_words, options, refuse_empty
 
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
+    from deploy.inventory.inventory import Inventory
     from deploy.shell import Secret
     from deploy.transport.connections import Connections
 
@@ -147,16 +148,26 @@ def state() -> Path:
     return Path(os.environ.get("BAREHOST_STATE") or project() / ".barehost").absolute()
 
 
-def chosen(host: Sequence[str], group: Sequence[str], inventory: Sequence[str]) -> tuple[Host, ...]:
-    """The hosts that the options choose; their secrets are masked in everything printed from here on."""
-    from deploy import report
-    from deploy.inventory.hosts import Inventory
+def chosen(
+    host: Sequence[str], group: Sequence[str], inventory: Sequence[str], *, reveal: str | None = None
+) -> tuple[Host, ...]:
+    """The hosts that the options choose; their secrets are masked in everything printed from here on.
 
-    loaded = Inventory.load(*(Path(one) for one in inventory), project=None if inventory else project())
-    hosts = loaded.select(*host, *group)
+    reveal: the name of the site, "" for every site, whose secrets this command needs, so that one that cannot be had
+    is an InputError before any host is contacted; None: it needs none.
+    """
+    from deploy.inventory.secrets import within
+
+    hosts = opened(inventory).select(*host, *group)
+    apps = [app for one in hosts for app in one.apps]
     secrets = [one.sudo_password for one in hosts if one.sudo_password is not None]
-    secrets += [secret for one in hosts for app in one.apps for secret in app.secrets.values()]
-    report.mask_secrets(secrets)
+    secrets += [secret for app in apps for secret in app.secrets.values()]
+    secrets += [secret for one in hosts for secret in within(one.vars)]
+    mask(secrets)
+    for app in apps if reveal is not None else ():
+        if app.state == "present" and reveal in ("", app.name):
+            for secret in app.secrets.values():
+                secret.reveal()
     return hosts
 
 
@@ -171,30 +182,58 @@ def connections() -> Connections:
     return shortcut.connections(password_once())
 
 
+def opened(inventory: Sequence[str]) -> Inventory:
+    """The inventory that the options name; what is passed over in it is said on stderr."""
+    from deploy import report
+    from deploy.inventory.inventory import Inventory
+
+    sources = [Path(one) for one in inventory]
+    ask = asked if sys.stdin.isatty() else None
+    loaded = Inventory.load(*sources, project=None if inventory else project(), ask=ask)
+    for warning in loaded.warnings:
+        report.warning(warning)
+    return loaded
+
+
+def mask(secrets: Iterable[Secret]) -> None:
+    """Hide these in everything printed from here on; those that are not read yet, from when they are."""
+    from deploy import report
+
+    report.mask_secrets(one for one in secrets if one.known() is not None)
+
+
 def password_once() -> Callable[[str], Secret]:
     """Asks for sudo's password at the terminal, once for the whole run, whichever host needs it first."""
     lock = threading.Lock()
     known: list[Secret] = []
 
     def ask(sentence: str) -> Secret:
-        from deploy import report
         from deploy.errors import HostError
-        from deploy.shell import Secret
 
         with lock:
             if not known:
-                import getpass
-
                 if not sys.stdin.isatty():
                     raise HostError(
                         f"{sentence}: none given and no terminal to ask at; "
                         "set ansible_become_password in the inventory"
                     )
-                try:
-                    known.append(Secret(getpass.getpass(f"{sentence}: ")))
-                except EOFError:
-                    raise HostError(f"{sentence}: the question was not answered") from None
-                report.mask_secrets(known)
+                known.append(asked(sentence))
             return known[0]
 
     return ask
+
+
+def asked(sentence: str) -> Secret:
+    """A password from a person at the terminal; masked in everything printed from here on."""
+    import getpass
+
+    from deploy import report
+    from deploy.errors import HostError
+    from deploy.shell import Secret
+
+    try:
+        password = Secret(getpass.getpass(f"{sentence}: "))
+    except EOFError:
+        raise HostError(f"{sentence}: the question was not answered") from None
+    report.mask_secrets([password])
+    return password

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import answer, chosen, task
+from deploy.tasks.common import answer, chosen, opened, task
 
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
@@ -58,21 +58,24 @@ def _trusted(host: Host, *, yes: bool, replace: bool) -> bool:
 def list_(
     context: Context, host: Sequence[str] = (), group: Sequence[str] = (), inventory: Sequence[str] = ()
 ) -> None:
-    """List the hosts that the options choose, with address, groups and sites."""
+    """List the hosts that the options choose, with address, groups and sites; those that cannot be used with why."""
     from deploy import report
+    from deploy.errors import InputError
 
-    report.table(
-        ["host", "address", "groups", "sites"],
-        [
-            [
-                one.name,
-                one.address or "not up",
-                ", ".join(one.groups),
-                ", ".join(app.name for app in one.apps),
-            ]
-            for one in chosen(host, group, inventory)
-        ],
-    )
+    loaded = opened(inventory)
+    rows, remarks = [], []
+    for name in loaded.match(*host, *group):
+        try:
+            one = loaded.host(name)
+        except InputError as error:
+            rows.append([name, None, ", ".join(loaded.groups_of(name)), None])
+            remarks.append(f"{name} cannot be used: {error}")
+            continue
+        sites = ", ".join(app.name for app in one.apps)
+        rows.append([name, one.address or "not up", ", ".join(one.groups), sites])
+    report.table(["host", "address", "groups", "sites"], rows)
+    for remark in remarks:
+        report.warning(remark)
 
 
 def _agreed(question: str) -> bool:

@@ -122,7 +122,7 @@ def _converge(
 ) -> int:
     # begun before the rest is imported: that takes its time in there, too
     with nullcontext() if executor else connections() as sessions:
-        picked = chosen(host, group, inventory)
+        picked = chosen(host, group, inventory, reveal="")
         if sessions is not None:
             sessions.expect(picked)
 

@@ -56,7 +56,7 @@ def release(
 
         now = datetime.now(UTC)
         known: dict[str, Release] = {}
-        picked = chosen(host, group, inventory)
+        picked = chosen(host, group, inventory, reveal=site)
         facts = [found for one in picked if (found := recall(state(), one.name))]
 
         def shipped(host: Host, app: App) -> Release:

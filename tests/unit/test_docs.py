@@ -18,7 +18,7 @@ from deploy import errors
 from deploy.engine.declare import declared
 from deploy.errors import BarehostError
 from deploy.facts import Facts
-from deploy.inventory.hosts import Inventory
+from deploy.inventory.inventory import Inventory
 from deploy.resource import Resource
 from deploy.roles import roles_of
 from deploy.tasks import namespace

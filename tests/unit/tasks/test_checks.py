@@ -50,8 +50,9 @@ def test_everything_runs_and_the_first_failure_is_the_exit_code(
         "lint-imports",
         "pytest",
         "pytest",
+        "pytest",
     ]
-    assert "failed: types, unit, integration" in capsys.readouterr().out
+    assert "failed: types, unit, conformance, integration" in capsys.readouterr().out
 
 
 def test_all_well_is_zero(tools: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -72,7 +73,7 @@ def test_an_expression_runs_tests_alone_and_asks_for_no_coverage(tools: Install,
     tools()
     assert checks.run(tmp_path, expression="jump") == 0
     assert all("-k jump" in line and "--cov" not in line for line in ran(tmp_path))
-    assert len(ran(tmp_path)) == 2
+    assert len(ran(tmp_path)) == 3
 
 
 def test_an_expression_that_matches_nothing_at_all_is_a_failure(tools: Install, tmp_path: Path):

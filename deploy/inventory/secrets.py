@@ -1,0 +1,63 @@
+"""Secrets as the inventory names them: text, a variable, a file. Each is read when it is needed, and shown nowhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.schema.marked import Map, Mark, Written, path_from, shown
+from deploy.schema.text import SECRET, Unreadable, text_of
+from deploy.shell import Secret
+
+FORMS = "text, {env: NAME} or {file: path}"
+
+
+def secret(value: Any, mark: Mark, project: Path) -> Secret:
+    """A secret in any of its forms. Raises InputError for another form, never saying what it found.
+
+    A variable that is not set, or a file that cannot be read, is an InputError when the secret is revealed.
+    """
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, Written):
+        raise mark.error(
+            "this is a number in YAML, which drops how it is written; quote it if you mean the text"
+        )
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return Secret(str(value))
+    if isinstance(value, Map) and len(value) == 1:
+        ((kind, name),) = value.items()
+        if kind in _READERS and isinstance(name, str):
+            return Secret.later(lambda ask: _READERS[kind](name, mark, project), f"{mark}: {kind} {name}")
+    raise mark.error(f"expected a secret as {FORMS}")
+
+
+def _variable(name: str, mark: Mark, project: Path) -> str:
+    if name not in os.environ:
+        raise mark.error(f"the environment variable {name} is not set")
+    return os.environ[name]
+
+
+def _file(name: str, mark: Mark, project: Path) -> str:
+    path = path_from(project, name)
+    try:
+        return text_of(path, SECRET).rstrip("\r\n")
+    except Unreadable as error:
+        raise mark.error(f"the file {shown(path)} cannot be read: {error}") from None
+
+
+_READERS: dict[Any, Callable[[str, Mark, Path], str]] = {"env": _variable, "file": _file}
+
+
+def within(value: Any) -> Iterator[Secret]:
+    """Every secret anywhere in a value."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        for name in value:
+            yield from within(value[name])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from within(one)
