@@ -61,22 +61,21 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
     current = (
         now.release if not wanted.ship and now.manifest else None
     )  # nobody knows what an unrecorded one holds
-    env = variables(app)
     server = server_of(host, app, facts)
     for name in server.packages:
         yield Package(name, scope=app.name)
     if wanted.folder is None:
-        id, packages = wanted.id, wanted.venv  # it lies on the host: a rollback, a restart
+        id, packages, env = wanted.id, wanted.venv, None  # it lies on the host: a rollback, a restart
         yield Intact(app.name, id, packages, scope=app.name)
     elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
-        id, packages = current, now.venv or ""
+        id, packages, env = current, now.venv or "", variables(app)
         yield Intact(app.name, id, packages, scope=app.name)
         yield Remark(
             f"{app.name}: the source has changed since release {current}; invoke release ships it",
             scope=app.name,
         )
     else:
-        id = current or wanted.id
+        id, env = current or wanted.id, variables(app)
         needs = venv(app, facts, version, wanted.folder, server.requirements)
         packages = needs.key
         yield from (Package(name) for name in needs.requirements.system)

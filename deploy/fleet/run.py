@@ -47,6 +47,7 @@ from deploy.fleet.job import (
 from deploy.fleet.migrations import Shared, shared
 from deploy.inventory.hosts import Host
 from deploy.site.release import Delivery
+from deploy.inventory.secrets import within
 from deploy.transport.connections import Password
 
 Answer = TypeVar("Answer")
@@ -235,6 +236,8 @@ def _secret_of(host: Host) -> str | None:
     for app in host.apps:
         if app.secrets:
             return f"its site {app.name} has secrets ({', '.join(app.secrets)})"
+    if any(within(host.vars)):
+        return "it has variables that are encrypted with Ansible Vault"
     return None
 
 

@@ -29,6 +29,16 @@ umask 027
 mkdir -p "$new/www" && cd "$new" || exit
 tar -xpzf "$UPLOAD/activation-$app" --no-same-owner && ln -s "$socket" app.sock || exit
 umask 077
+if [ ! -e env ]; then # the environment that this release ran with last, else that of the one that serves
+  from=
+  for one in "$root"/activations/*; do
+    case ${one##*/} in *[!0-9]*) continue ;; esac
+    [ "$(readlink "$one/release")" = "$code" ] && [ -f "$one/env" ] && grep -q '^proven ' "$one/record" || continue
+    [ "${one##*/}" -lt "${from:-0}" ] || from=${one##*/}
+  done
+  if [ -n "$from" ]; then from=$root/activations/$from; else from=$root/current; fi
+  cp "$from/env" env || exit
+fi
 echo "renewed "@{renewed} > record && chown -hR "root:$app" . && chown -R root:root env record units || exit
 sync -f . && mv -T "$new" "$here" || exit
 for file in "$here/units"/*; do

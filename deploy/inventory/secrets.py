@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from deploy.errors import InputError
 from deploy.schema.marked import Map, Mark, Written, path_from, shown
 from deploy.schema.text import SECRET, Unreadable, text_of
 from deploy.shell import Secret
@@ -52,12 +54,13 @@ _READERS: dict[Any, Callable[[str, Mark, Path], str]] = {"env": _variable, "file
 
 
 def within(value: Any) -> Iterator[Secret]:
-    """Every secret anywhere in a value."""
+    """Every secret anywhere in a value; a variable that cannot be resolved holds none."""
     if isinstance(value, Secret):
         yield value
     elif isinstance(value, Mapping):
         for name in value:
-            yield from within(value[name])
+            with suppress(InputError):
+                yield from within(value[name])
     elif isinstance(value, list | tuple):
         for one in value:
             yield from within(one)

@@ -43,10 +43,12 @@ class Question(Struct, frozen=True):
 class Activation(Resource):
     """The site ``app`` runs ``release`` on ``venv`` with this environment and configuration, and traffic goes there.
 
-    env: the environment file, compared by a keyed digest and never shown. files: what the server reads, name →
-    text. units: what systemd runs, ``hello@.service`` → text; the activation's number is ``%i`` there and stands
-    behind the @ of its name. All of it belongs to this activation alone, until it is pruned: whatever the next one
-    is, this one starts, stops and boots as it did. www: URL folder → folder in the release.
+    env: the environment file, compared by a keyed digest and never shown; None: the one that the release ran with
+    last, where its activation is still there, else that of the one that serves, so that going back needs no secret.
+    files: what the server reads, name → text. units: what systemd runs, ``hello@.service`` → text; the activation's
+    number is ``%i`` there and stands behind the @ of its name. All of it belongs to this activation alone, until it is
+    pruned: whatever the next one is, this one starts, stops and boots as it did. www: URL folder → folder in the
+    release.
     drain: seconds that requests of the old instance may still take after the switch.
     keep: healthy releases that stay on the host.
     renewed: id of a run that asks for a new activation whatever serves; empty: none does.
@@ -58,7 +60,7 @@ class Activation(Resource):
     app: str
     release: str
     venv: str
-    env: bytes = field(repr=False)
+    env: bytes | None = field(repr=False)
     files: tuple[tuple[str, str], ...] = field(repr=False)
     units: tuple[tuple[str, str], ...] = field(repr=False)
     www: tuple[tuple[str, str], ...]
@@ -72,10 +74,12 @@ class Activation(Resource):
         return f"activation:{self.app}"
 
     def expected(self) -> State | None:
-        return ({"renewed": self.renewed} if self.renewed else {}) | {
+        optional = {"renewed": self.renewed} if self.renewed else {}
+        if self.env is not None:
+            optional["environment"] = keyed(self.env)
+        return optional | {
             "release": self.release,
             "venv": self.venv,
-            "environment": keyed(self.env),
             "configuration": _digest(_sums(self.files)),
             "static folders": self._www,
             "unit": _digest(_sums(self.units)),
@@ -142,7 +146,7 @@ class Activation(Resource):
             f"activation-{self.app}",
             self._pack,
             len(self.www) + len(self.files) + len(self.units) + 4,
-            len(self.env) + sum(len(text) for _, text in (*self.files, *self.units)),
+            len(self.env or b"") + sum(len(text) for _, text in (*self.files, *self.units)),
         )
         yield self._command("prepare an activation of", _PREPARE)
         yield self._command("start", _NEW + _START)
@@ -183,7 +187,7 @@ class Activation(Resource):
         about = f"BAREHOST_RELEASE={self.release}\nBAREHOST_PACKAGES={code}/{PACKAGES}\n"
         yield from stream(
             [
-                Member("env", mode=0o600, data=self.env),
+                *([] if self.env is None else [Member("env", mode=0o600, data=self.env)]),
                 Member("about", mode=0o640, data=about.encode()),
                 *(Member(f"server/{name}", mode=0o640, data=text.encode()) for name, text in self.files),
                 *(Member(f"units/{name}", mode=0o644, data=text.encode()) for name, text in self.units),

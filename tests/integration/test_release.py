@@ -82,6 +82,55 @@ def test_a_changed_environment_secret_or_number_of_workers_takes_the_same_switch
     tidy(host)
 
 
+def test_who_has_no_secret_can_look_close_and_go_back(served: Served, clone: Clone, project: Project) -> None:
+    host = clone(served("trixie"))
+    first = serving(host)
+    project.serve(host, hello(secrets={"TOKEN": {"env": "DJKEY"}}))
+    refused = project.fails(code=3)
+    assert "DJKEY is not set" in refused.said
+    assert "DJKEY is not set" in broken(project, code=3).said
+
+    project.environment["DJKEY"] = "s3cret-one"
+    project.provision()
+    project.environment["DJKEY"] = "s3cret-two"
+    edit(project, "# another")
+    ship(project)
+    del project.environment["DJKEY"]
+
+    def environment() -> str:
+        return sh(host, "cat /srv/hello/current/env")
+
+    assert "s3cret-two" in environment()
+    for words in (
+        ("status",),
+        ("releases",),
+        ("logs",),
+        ("maintenance", "on"),
+        ("maintenance", "off"),
+        ("run", "--", "sh", "-c", "test $TOKEN = s3cret-two"),
+        ("hosts.list",),
+    ):
+        done = project.run(*words)
+        assert done.code == 0, (words, done.said)
+    ship(project, task="restart")
+    assert "s3cret-two" in environment()
+    ship(project, task="rollback")
+    assert serving(host) == first
+    assert "s3cret-two" in environment(), "after a restart no activation of that release is left"
+
+    newer = next(iter(listed(project)))
+    ship(project, "--to", newer, task="rollback")
+    project.environment["DJKEY"] = "s3cret-three"
+    edit(project, "# a third")
+    ship(project)
+    del project.environment["DJKEY"]
+    ship(project, task="rollback")
+    assert serving(host) == newer
+    assert "s3cret-two" in environment(), "the release came back without its environment"
+    assert sh(host, "stat -c '%a %U' /srv/hello/current/env").strip() == "600 root"
+    tidy(host)
+
+
 def test_a_release_is_proven_counted_and_said_so(served: Served, clone: Clone, project: Project) -> None:
     host = clone(served("bookworm"))
     project.serve(host)

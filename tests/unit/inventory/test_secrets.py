@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import InputError
+from deploy.inventory.secrets import within
 from deploy.shell import Secret, secrets_travel
 from tests.unit.inventory.conftest import Write
 
@@ -70,6 +71,11 @@ def test_a_secret_is_read_when_it_is_needed(write: Write, tmp_path: Path):
     kept = write(SITE.format(secret="{file: key}")).host("a").app("hello").secrets["KEY"]
     (tmp_path / "key").write_text("later\n")
     assert kept.reveal() == "later"
+
+
+def test_secrets_are_found_beside_a_variable_that_cannot_be_resolved(write: Write):
+    inventory = write("all: {hosts: {a: {x: '{{ nobody }}', y: !vault 'x', z: [{u: !vault 'x'}]}}}")
+    assert len(list(within(inventory.host("a").vars))) == 2
 
 
 def test_a_pipe_as_a_secret_is_not_waited_for(write: Write, tmp_path: Path):
