@@ -178,12 +178,19 @@ def interpreter(app: App, facts: Facts) -> str | None:
 
 
 def question(app: App) -> Question:
-    """How the site shows that it serves: by its first name, over TLS where it has a certificate."""
+    """How the site shows that it serves: by each of its names, in every way that visitors come to it."""
+    names = [name.replace("*", "barehost") for name in app.server_names]
+    plain = "redirect" if app.tls and app.tls.redirect else "http"
+    doors = [f"{plain}:{port}:{name}" for name in names for port in app.listen]
+    if app.tls:
+        doors += [f"https:{app.tls.port}:{name}" for name in names]
+    first = f"https:{app.tls.port}:{names[0]}" if app.tls else doors[0]
     return Question(
-        name=app.server_names[0].replace("*", "barehost"),
+        name=names[0],
         path=app.health.path,
         status=app.health.expect,
         timeout=app.health.timeout,
         port=app.tls.port if app.tls else app.listen[0],
         scheme="https" if app.tls else "http",
+        doors=tuple(one for one in doors if one != first),
     )

@@ -16,7 +16,8 @@ from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
 from deploy.roles.static import hidden_below
 from deploy.shell import Script, sh
-from deploy.site.app import App
+from deploy.site.app import App, Tls
+from deploy.site.names import is_address
 
 
 def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
@@ -84,16 +85,22 @@ def site(host: Host, app: App, facts: Facts) -> File:
 
 
 def default(apps: Sequence[App], facts: Facts) -> dict[str, Any]:
-    """What the template of the default server is given: every port, and how TLS is refused there.
+    """What the template of the default server is given: every port, and by TLS port whose certificate it shows.
 
-    An Nginx before 1.19.4 cannot refuse a handshake: it gets a site's certificate to hang up with.
+    A browser that asks for an address names nobody in the handshake, so where a site has an address among its names,
+    its certificate is shown to whoever names no site. Elsewhere the handshake is refused; an Nginx before 1.19.4 cannot
+    do that and shows a site's certificate before it hangs up.
     """
-    secured = [app.tls for app in apps if app.tls]
+    secured = [app for app in apps if app.tls]
     refuses = version(facts) >= (1, 19, 4)
+    certificates: dict[int, Tls | None] = {}
+    for app in sorted(secured, key=lambda one: any(map(is_address, one.server_names))):
+        assert app.tls is not None
+        shown = not refuses or any(map(is_address, app.server_names))
+        certificates[app.tls.port] = app.tls if shown else certificates.get(app.tls.port)
     return {
         "ports": ports(apps),
-        "tls_ports": sorted({tls.port for tls in secured}),
-        "borrowed": None if refuses or not secured else secured[0],
+        "certificates": dict(sorted(certificates.items())),
         **dialect(facts),
     }
 

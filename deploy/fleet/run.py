@@ -46,8 +46,8 @@ from deploy.fleet.job import (
 )
 from deploy.fleet.migrations import Shared, shared
 from deploy.inventory.hosts import Host
-from deploy.site.release import Delivery
 from deploy.inventory.secrets import within
+from deploy.site.release import Delivery
 from deploy.transport.connections import Password
 
 Answer = TypeVar("Answer")

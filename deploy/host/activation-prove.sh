@@ -10,7 +10,7 @@ most=@{timeout}; [ "$most" -le 15 ] || most=15
 clock; end=$((seconds + most))
 while :; do
   left=$((end - seconds)); [ "$left" -ge 1 ] || left=1
-  answer=$(timeout "$left" /usr/bin/python3 -I -S - @{port} @{scheme} @{name} @{path} @{status} @{release} "$n" 2>&1 <<'ASK'
+  answer=$(timeout "$left" /usr/bin/python3 -I -S - @{port} @{scheme} @{name} @{path} @{status} @{release} "$n" @{doors} 2>&1 <<'ASK'
 @{ask}
 ASK
   ) && { record healthy; left_behind; printf 'proven %s\n' "$(now)" >> "$here/record"; exit; }

@@ -1,6 +1,8 @@
 """Asks a site for one page and says whether it answers as a healthy release should. Runs on the host.
 
-ask.py SOCKET-OR-PORT SCHEME NAME PATH STATUS RELEASE ACTIVATION: exit code 0 when it does, 1 with one line when not.
+ask.py SOCKET-OR-PORT SCHEME NAME PATH STATUS RELEASE ACTIVATION [DOOR...]: exit code 0 when it does, 1 with one line
+when not. A DOOR is another way in, KIND:PORT:NAME: through an http or https one the same release must answer, with any
+status that is no error of the server's, for a site may send one name to another; a redirect one must lead to https.
 
 Every switch waits for this twice, so it reads the answer by itself: http.client takes longer to import than a small
 site to answer.
@@ -9,12 +11,12 @@ site to answer.
 import socket
 import sys
 
-where, scheme, name, path, status, release, activation = sys.argv[1:]
+first, scheme, name, path, status, release, activation, *doors = sys.argv[1:]
 
 MOST = 64 << 20
 """Bytes of an answer: whoever answers is a site's own process, and may never come to an end."""
 
-QUESTION = f"""\
+QUESTION = """\
 GET {path} HTTP/1.1
 Host: {name}
 User-Agent: barehost-health
@@ -25,7 +27,7 @@ Connection: close
 """
 
 
-def connection():
+def connection(where, scheme, name):
     """To a Unix socket, or to a port of this host with the site's own name."""
     if where.startswith("/"):
         stream = socket.socket(socket.AF_UNIX)
@@ -40,7 +42,9 @@ def connection():
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # who answers, not whether a browser would agree
-    return context.wrap_socket(stream, server_hostname=name)
+    return context.wrap_socket(
+        stream, server_hostname=name.strip("[]")
+    )  # an address is not sent, as by a browser
 
 
 def headers(file):
@@ -89,19 +93,45 @@ def read(file, found):
         skip(file, None)
 
 
-try:
-    with connection() as stream:
-        stream.sendall(QUESTION.replace("\n", "\r\n").encode())
-        with stream.makefile("rb") as file:
-            code, found = headers(file)
-            if code not in (204, 304):
-                read(file, found)
-except OSError as error:
-    sys.exit(f"no answer: {error or type(error).__name__}")
-except ValueError:
-    sys.exit("no answer: it ends in the middle")
+def answer(where, scheme, name):
+    """Status and headers of the whole answer; ends with one line where there is none."""
+    try:
+        with connection(where, scheme, name) as stream:
+            question = QUESTION.format(path=path, name=name, scheme=scheme)
+            stream.sendall(question.replace("\n", "\r\n").encode())
+            with stream.makefile("rb") as file:
+                code, found = headers(file)
+                if code not in (204, 304):
+                    read(file, found)
+    except OSError as error:
+        sys.exit(f"no answer: {error or type(error).__name__}")
+    except ValueError:
+        sys.exit("no answer: it ends in the middle")
+    return code, found
+
+
+def expect_release(found):
+    seen = found.get("x-release"), found.get("x-activation")
+    if seen != (release, activation):
+        sys.exit(f"release {seen[0]}, activation {seen[1]} answered, expected {release}, {activation}")
+
+
+code, found = answer(first, scheme, name)
 if code != int(status):
     sys.exit(f"{path} answered {code}, expected {status}")
-seen = found.get("x-release"), found.get("x-activation")
-if seen != (release, activation):
-    sys.exit(f"release {seen[0]}, activation {seen[1]} answered, expected {release}, {activation}")
+expect_release(found)
+for door in doors:
+    kind, port, name = door.split(":", 2)
+    try:
+        if kind == "redirect":
+            code, found = answer(port, "http", name)
+            if code not in (301, 308) or not found.get("location", "").startswith("https://"):
+                sys.exit(f"answered {code}, expected a redirect to https")
+        else:
+            code, found = answer(port, kind, name)
+            expect_release(found)
+            if code >= 500:
+                sys.exit(f"{path} answered {code}")
+    except SystemExit as ended:
+        shown = "http" if kind == "redirect" else kind
+        sys.exit(f"{shown}://{name}:{port}: {ended.code}")

@@ -28,7 +28,8 @@ class Question(Struct, frozen=True):
     """How a release shows that it serves: what is asked, of whom, and the answer that counts.
 
     name: the host name in the request. path, status, timeout (seconds): the site's own health settings.
-    port: where Nginx listens; scheme: ``http`` or ``https``.
+    port: where Nginx listens; scheme: ``http`` or ``https``. doors: every other way that visitors come in through
+    Nginx, each as ``http:PORT:NAME``, ``https:PORT:NAME``, or ``redirect:PORT:NAME`` where it leads to https.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Question(Struct, frozen=True):
     timeout: int
     port: int
     scheme: str
+    doors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ class Activation(Resource):
             "timeout": self.question.timeout,
             "port": self.question.port,
             "scheme": self.question.scheme,
+            "doors": self.question.doors,
             "drain": self.drain,
             "keep": self.keep,
             "records": RECORDS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from deploy.site.names import is_address
 from deploy.site.servers import fits
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def together(app: App, written: Collection[str]) -> None:
 def beside(apps: Sequence[App]) -> None:
     """Raise ValueError, with the sentence and the site's name, for a site that another one leaves no place."""
     taken: dict[tuple[str, int], App] = {}
+    nameless: dict[int, App] = {}
     for app in apps:
         ports = (*app.listen, *([app.tls.port] if app.tls else []))
         for name, port in [
@@ -56,3 +58,12 @@ def beside(apps: Sequence[App]) -> None:
             other = taken.setdefault((name, port), app)
             if other is not app:
                 raise ValueError(f"{name} port {port} belongs to the site {other.name!r} already", app.name)
+        if app.state == "present" and app.tls and any(map(is_address, app.server_names)):
+            other = nameless.setdefault(app.tls.port, app)
+            assert other.tls is not None
+            if other.tls.certificate != app.tls.certificate:
+                raise ValueError(
+                    f"who asks for an address names no site, and port {app.tls.port} shows the certificate of the site"
+                    f" {other.name!r} then; give this one the same certificate, another port, or no address",
+                    app.name,
+                )

@@ -62,6 +62,11 @@ def server_name(value: Any) -> str:
     return star + name
 
 
+def is_address(name: str) -> bool:
+    """Whether a server's name is an IP address, which nobody names in a TLS handshake."""
+    return _address(name) is not None
+
+
 def _address(text: str) -> str | None:
     """An IP address as a Host header writes it; None: it is none. A zone (fe80::1%eth0) is nobody's name."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text

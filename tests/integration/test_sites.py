@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from booting import Clone
-from sites import HELLO, Project, ask, leftovers, sh, visitors
+from sites import CHECKOUT, HELLO, Project, ask, leftovers, sh, visitors
 
 from deploy.staging import Image, StagingHost
 
@@ -259,3 +261,64 @@ def test_a_site_that_leaves_keeps_its_shared_data_until_it_is_purged(
     assert "kept" not in sh(host, "cat /srv/hello/shared/uploads/note.txt", ok=False)
     project.settled()
     assert project.provision("--purge", "--json").report()["outcome"] == "unchanged"
+
+
+# TLS
+
+
+CERTIFICATE = {"certificate": "/etc/ssl/site.pem", "key": "/etc/ssl/site.key"}
+
+
+def certified(host: StagingHost) -> None:
+    """A certificate of its own on the host."""
+    sh(
+        host,
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=site -keyout /etc/ssl/site.key "
+        "-out /etc/ssl/site.pem 2>/dev/null && chmod 600 /etc/ssl/site.key",
+    )
+
+
+def over_tls(host: StagingHost, name: str) -> int | None:
+    """The status of / over TLS, the name in the handshake where it is none of an address; None: no answer."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection((host.address, 443), 10) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=name) as secure:
+                secure.sendall(f"GET /healthz HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+                head = secure.makefile("rb").readline().split()
+                return int(head[1]) if head else None
+        except (ssl.SSLError, ConnectionResetError):
+            return None
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_a_site_with_an_address_among_its_names_is_served_over_tls(
+    suite: str, served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served(suite))
+    certified(host)
+    names = ["hello.example.com", host.address]
+    project.serve(host, {"hello": HELLO | {"server_names": names, "tls": CERTIFICATE, "env": {"TRY": "1"}}})
+    project.provision()
+    for name in names:
+        assert over_tls(host, name) == 200
+        assert ask(host, "/healthz", name=name).status in (301, 308)
+    assert over_tls(host, "nobody.example.com") is None
+    project.settled()
+    verified = project.run("verify")
+    assert verified.code == 0, verified.said
+
+
+def test_a_release_that_one_of_its_names_does_not_lead_to_is_not_proven(
+    host: StagingHost, project: Project
+) -> None:
+    certified(host)
+    own = (CHECKOUT / "deploy/templates/nginx-default.conf.j2").read_text()
+    project.write("templates/nginx-default.conf.j2", own.replace("{% if tls %}", "{% if false %}"))
+    before = sh(host, "readlink /srv/hello/current")
+    names = ["hello.example.com", host.address]
+    project.serve(host, {"hello": HELLO | {"server_names": names, "tls": CERTIFICATE, "env": {"TRY": "1"}}})
+    failed = project.fails(code=7)
+    assert f"https://{host.address}:443: no answer" in failed.said
+    assert sh(host, "readlink /srv/hello/current") == before

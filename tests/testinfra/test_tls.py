@@ -15,7 +15,7 @@ import socket, ssl, sys
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as plain:
-    with context.wrap_socket(plain, server_hostname=sys.argv[2]) as secure:
+    with context.wrap_socket(plain, server_hostname=sys.argv[2].strip("[]")) as secure:
         shown = secure.getpeercert(True)
 first = open(sys.argv[3]).read().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\\n"
 print("same" if ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN"):]) == shown else "other")

@@ -86,3 +86,61 @@ def test_a_socket_that_nobody_listens_on_is_no_answer(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (1, "no answer: [Errno 2] No such file or directory\n")
+
+
+MARKED = b"X-Release: r1\r\nX-Activation: 7\r\nContent-Length: 0\r\n\r\n"
+DOORS = {
+    "http": (b"HTTP/1.1 200 OK\r\n" + MARKED, ""),
+    "http, to another name": (b"HTTP/1.1 301 Moved\r\nLocation: http://b/\r\n" + MARKED, ""),
+    "http, another site": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "release None"),
+    "http, an older release": (b"HTTP/1.1 200 OK\r\n" + MARKED.replace(b"r1", b"r0"), "release r0"),
+    "http, broken": (b"HTTP/1.1 500 No\r\n" + MARKED, "answered 500"),
+    "http, closed": (b"", "the connection was closed"),
+    "https, no handshake": (b"\x15\x03\x03\x00\x02\x02\x70", "no answer"),
+    "redirect": (b"HTTP/1.1 301 Moved\r\nLocation: https://a/\r\nContent-Length: 0\r\n\r\n", ""),
+    "redirect, for good": (b"HTTP/1.1 308 Moved\r\nLocation: https://a/\r\nContent-Length: 0\r\n\r\n", ""),
+    "redirect, elsewhere": (
+        b"HTTP/1.1 301 Moved\r\nLocation: http://a/\r\nContent-Length: 0\r\n\r\n",
+        "https",
+    ),
+    "redirect, the site": (b"HTTP/1.1 200 OK\r\n" + MARKED, "answered 200"),
+}
+"""What comes through another door, and what is said of it."""
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_other_door_leads_to_the_same_release(door: str, tmp_path: Path) -> None:
+    answer, complaint = DOORS[door]
+    healthy = next(iter(HEALTHY.values()))
+
+    def serve(listener: socket.socket, said: bytes) -> None:
+        stream, _ = listener.accept()
+        with stream:
+            stream.recv(65536)
+            stream.sendall(said)
+
+    with socket.socket(socket.AF_UNIX) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        first.bind(str(tmp_path / "s"))
+        first.listen()
+        threads = [threading.Thread(target=serve, args=one) for one in ((first, healthy), (second, answer))]
+        for thread in threads:
+            thread.start()
+        kind, port = door.split(",")[0], second.getsockname()[1]
+        words = [
+            str(tmp_path / "s"),
+            "https",
+            "example.com",
+            "/healthz",
+            "200",
+            "r1",
+            "7",
+            f"{kind}:{port}:[::1]",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-", *words], input=ASK, capture_output=True, text=True, check=False
+        )
+        for thread in threads:
+            thread.join()
+    assert (done.returncode, bool(done.stderr)) == ((1, True) if complaint else (0, False)), done.stderr
+    assert complaint in done.stderr
+    assert not complaint or f"[::1]:{port}: " in done.stderr
