@@ -145,7 +145,7 @@ class Remote:
 
 def _program(name: str) -> str:
     """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
-    return (Path(__file__).parents[1] / "host" / f"{name}.sh").read_text()
+    return (Path(__file__).parents[1] / "host" / f"{name}.sh").read_text(encoding="utf-8")
 
 
 def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], None]:

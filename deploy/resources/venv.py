@@ -46,8 +46,8 @@ CACHES = "/var/cache/barehost/pip"
 MARKER = ".barehost"
 _HOST = Path(__file__).parents[1] / "host"
 
-PIP = (_HOST / "pip.sh").read_text()
-NETWORK = (_HOST / "network.sh").read_text()
+PIP = (_HOST / "pip.sh").read_text(encoding="utf-8")
+NETWORK = (_HOST / "network.sh").read_text(encoding="utf-8")
 """Scripts for whoever else runs pip on a host: where it is, and how it gets out."""
 
 _LAYOUT = "2"

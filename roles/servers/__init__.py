@@ -59,8 +59,8 @@ def server_of(host: Host, site: App, facts: Facts) -> Server:
         )
     server: Server = serve(site, facts)
     files = {
-        f"{ENTRY}.py": (HOST / "entry.py").read_text(),
-        "barehost_listen.py": (HOST / "listen.py").read_text(),
+        f"{ENTRY}.py": (HOST / "entry.py").read_text(encoding="utf-8"),
+        "barehost_listen.py": (HOST / "listen.py").read_text(encoding="utf-8"),
     }
     return replace(server, files=files | dict(server.files))
 

@@ -23,6 +23,6 @@ def apache(site: App, facts: Facts) -> Server:
     config = text(site, "apache.conf.j2", workers=processes(site, facts))
     return Server(
         command=f"/usr/bin/python3 -I {here(site)}/server/serve.py",
-        files={"apache.conf": config, "serve.py": (HOST / "apache.py").read_text()},
+        files={"apache.conf": config, "serve.py": (HOST / "apache.py").read_text(encoding="utf-8")},
         packages=("apache2-bin", "libapache2-mod-wsgi-py3"),
     )

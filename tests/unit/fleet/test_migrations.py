@@ -8,7 +8,8 @@ import pytest
 
 from deploy.fleet import migrations
 from deploy.fleet.migrations import Appointed, Candidate, appoint, shared
-from deploy.inventory.hosts import Host, Inventory
+from deploy.inventory.hosts import Host
+from deploy.inventory.inventory import Inventory
 from deploy.release.source import remember_migrating
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
