@@ -155,7 +155,7 @@ def serving(root: Path, port: int = 80) -> Iterator[Front]:
     process = subprocess.Popen(_unshared(root, "exec nginx -g 'daemon off;'"), stderr=subprocess.PIPE)
     front = Front(root, process.pid)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             if process.poll() is not None:
                 assert process.stderr is not None

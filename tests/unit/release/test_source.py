@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from deploy.errors import InputError
-from deploy.release.source import release_of, whoami
+from deploy.release.source import completed, release_of, resumed, whoami
 from deploy.schema.model import build
 from deploy.site.app import App
 from deploy.site.release import Release
 
 NOW = datetime(2026, 11, 23, 14, 15, 2, tzinfo=UTC)
+LATER = datetime(2026, 11, 23, 14, 20, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +166,64 @@ def test_without_git_a_folder_still_ships_and_a_url_says_what_is_missing(
     assert taken("source", tmp_path).id == "20261123-141502"
     with pytest.raises(InputError, match="hello: git is not installed here"):
         taken(source.as_uri(), tmp_path)
+
+
+# A release that did not reach its end is begun again under its id
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> App:
+    """A site whose release was begun and did not reach its end, as far as its test makes it so."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/hello.py").write_text("app = None\n")
+    return App(name="hello", project=tmp_path, source="site", wsgi="hello:app", server_names=("a.example",))
+
+
+def ship(begun: App, now: datetime, *serving: str) -> Release:
+    state = begun.project / "state"
+    return resumed(release_of(begun, state, now=now, ship=True), begun, state, serving)
+
+
+def test_the_same_code_keeps_its_id_until_it_serves(begun: App) -> None:
+    first = ship(begun, NOW)
+    again = ship(begun, LATER)
+    assert again == replace(first, id=first.id)
+    assert again.id == "20261123-141502"
+    completed(begun, begun.project / "state")
+    assert ship(begun, LATER).id == "20261123-142000"
+
+
+def test_other_code_is_another_release(begun: App) -> None:
+    first = ship(begun, NOW)
+    (begun.folder / "hello.py").write_text("app = 1\n")
+    second = ship(begun, LATER)
+    assert second.id != first.id
+    assert ship(begun, LATER.replace(minute=30)).id == second.id
+
+
+def test_behind_a_newer_release_the_id_is_new(begun: App) -> None:
+    first = ship(begun, NOW)
+    assert ship(begun, LATER, first.id).id == first.id, "some hosts serve it already"
+    assert ship(begun, LATER, "20261123-141600").id == "20261123-142000"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"id": 3, "digest": "x"}'])
+def test_a_note_that_cannot_be_read_is_written_anew(begun: App, text: str) -> None:
+    ship(begun, NOW)
+    (note,) = (begun.project / "state/begun").iterdir()
+    note.write_text(text)
+    assert ship(begun, LATER).id == "20261123-142000"
+    assert ship(begun, NOW).id == "20261123-142000"
+
+
+def test_completing_what_was_never_begun_is_fine(begun: App) -> None:
+    completed(begun, begun.project / "state")
+
+
+@pytest.mark.parametrize("serving", ["20261123-141502", "20261123-141502-3fa9c1e-dirty"])
+def test_two_releases_of_one_second_are_two(begun: App, serving: str) -> None:
+    assert ship(begun, NOW, serving).id == "20261123-141503"
+
+
+def test_a_clock_that_is_behind_gives_no_id_of_the_past(begun: App) -> None:
+    assert ship(begun, NOW, "20261124-235959", "20261101-000000").id == "20261125-000000"

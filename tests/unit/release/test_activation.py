@@ -1,4 +1,4 @@
-"""Activations, builds, leaving, and the choice of where to go back to: tables of what hosts tell and what is done."""
+"""Activations: what a host says of one, what is done about it, and what is sent."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import pytest
 
 from deploy.engine.converge import Wishes, converge
 from deploy.engine.events import Diff, Event, Planned
-from deploy.errors import InputError, LookError
+from deploy.errors import LookError
 from deploy.inventory.hosts import Host
-from deploy.release import Activation, Built, Leaving, Migrated, Question
-from deploy.release.listing import Held, parse, target
+from deploy.release import Activation, Question
 from deploy.resource import Change, Command, Upload
-from deploy.shell import Secret, keyed
+from deploy.shell import keyed
 from tests.unit.fakes import local
 from tests.unit.fakes.fake import FakeHost
 
@@ -159,157 +158,6 @@ def test_waiting_steps_have_the_time_they_may_take():
         step for step in Activation.steps([Change(slow, None, slow.expected())]) if isinstance(step, Command)
     ]
     assert all(step.timeout > 900 for step in steps)
-
-
-# Builds and migrations
-
-BUILT = Built(
-    "hello", "r2", "v2", ("make it",), b"KEY=hunter2", (Secret("hunter2"),), static=(("/static/", "static"),)
-)
-MIGRATED = Migrated("hello", "r2", "v2", ("migrate it",), b"KEY=hunter2", (Secret("hunter2"),))
-
-
-@pytest.mark.parametrize("one", [BUILT, MIGRATED])
-def test_a_record_says_whether_the_commands_have_run(one: Any):
-    kind = type(one)
-    assert kind.parse([one], b"\n") == {one.id: None}
-    assert kind.parse([one], one.mark.encode() + b"\n")[one.id] == one.expected()
-    assert kind.parse([one], b"other\n")[one.id] != one.expected()
-    with pytest.raises(LookError, match="did not tell how far"):
-        kind.parse([one], b"")
-
-
-def test_a_release_that_nobody_recorded_is_not_built():
-    assert local.look(replace(BUILT, app="barehost-none"))[f"build:barehost-none {BUILT.release}"] is None
-
-
-def test_what_a_build_does():
-    labels = [step.label for step in Built.steps([Change(BUILT, None, {})]) if isinstance(step, Command)]
-    assert labels == ["record hello r2", "build hello r2", "static files of hello r2"]
-    plain = replace(BUILT, commands=())
-    labels = [step.label for step in Built.steps([Change(plain, None, {})]) if isinstance(step, Command)]
-    assert labels == ["record hello r2", "static files of hello r2"]
-
-
-@pytest.mark.parametrize("one", [BUILT, MIGRATED])
-def test_the_environment_of_a_command_travels_beside_it(one: Any):
-    steps = list(type(one).steps([Change(one, None, {})]))
-    upload, masked = [step for step in steps if isinstance(step, Upload)]
-    assert b"".join(upload.pack()) == b"KEY=hunter2"
-    assert b"hunter2\0" in b"".join(masked.pack())
-    assert "hunter2" not in repr(one) + repr(steps)
-    assert not any("hunter2" in step.script for step in steps if isinstance(step, Command))
-
-
-def test_other_commands_are_another_build():
-    assert BUILT.mark != replace(BUILT, commands=("make it", "twice")).mark
-    assert replace(BUILT, commands=("ab", "c")).mark != replace(BUILT, commands=("a", "bc")).mark
-
-
-def test_who_built_it_makes_no_difference():
-    assert replace(BUILT, by="bob@desk", commit="123") == BUILT
-
-
-# Leaving
-
-
-def test_a_site_that_is_gone_needs_nothing():
-    one = Leaving("barehost-none", purge=True)
-    assert local.look(one)[one.id] is None
-    assert not Change(one, None, one.expected())
-
-
-def test_what_is_left_of_a_site_is_told_and_goes():
-    one = Leaving("hello")
-    state = Leaving.parse([one], b"hello current releases\n")[one.id]
-    assert state == {"left": "current releases"}
-    (step,) = Leaving.steps([Change(one, state, None)])
-    (purge,) = Leaving.steps([Change(replace(one, purge=True), state, None)])
-    assert isinstance(step, Command)
-    assert isinstance(purge, Command)
-    assert "userdel" not in step.script
-    assert "userdel" in purge.script
-
-
-@pytest.mark.parametrize("output", [b"", b"other \n"])
-def test_a_site_that_was_not_told_of_is_not_gone(output: bytes):
-    with pytest.raises(LookError, match="did not tell what is left of site:hello"):
-        Leaving.parse([Leaving("hello")], output)
-
-
-# Where to go back to
-
-
-def held(id: str, **keys: Any) -> Held:
-    values = {
-        "venv": "v",
-        "staged": "t",
-        "by": "ada",
-        "commit": "",
-        "healthy": "t",
-        "failed": None,
-        "left": None,
-        "size": 1,
-    }
-    return Held(id=id, **{**values, "current": False, **keys})
-
-
-def test_the_records_of_a_host_are_read_newest_first():
-    output = (
-        b"current r3\nrelease r3\nvenv v3\nstaged t3\nby ada@desk\nhealthy t4\nsize 12\n"
-        b"release r2\nvenv v2\nstaged t2\nfailed t2\nsize 9\nrelease r1\nvenv v1\nstaged t1\nhealthy t1\n"
-    )
-    found = parse(output)
-    assert [(one.id, one.state, one.size) for one in found] == [
-        ("r3", "current", 12),
-        ("r2", "failed", 9),
-        ("r1", "healthy", None),
-    ]
-    with pytest.raises(LookError, match="did not tell which releases"):
-        parse(b"")
-
-
-def test_a_release_that_was_gone_back_from_is_marked_until_it_is_healthy_again():
-    lines = b"current r3\nrelease r3\nhealthy t\nrelease r2\nhealthy t1\nleft t2\n"
-    lines += b"release r1\nhealthy t1\nleft t2\nhealthy t3\n"
-    assert [(one.id, one.left) for one in parse(lines)] == [("r3", None), ("r2", "t2"), ("r1", None)]
-
-
-NOW = held("r3", current=True)
-
-
-@pytest.mark.parametrize(
-    ("hosts", "to", "found"),
-    [
-        ({"a": [NOW, held("r2"), held("r1")]}, None, "r2"),
-        ({"a": [NOW, held("r2", healthy=None), held("r1")]}, None, "r1"),
-        ({"a": [NOW, held("r2", size=None), held("r1")]}, None, "r1"),
-        ({"a": [NOW, held("r2"), held("r1")], "b": [NOW, held("r1")]}, None, "r1"),
-        ({"a": [held("r4"), NOW, held("r2")]}, None, "r2"),
-        ({"a": [NOW, held("r2"), held("r1")]}, "r1", "r1"),
-        ({"a": [NOW, held("r2", left="t"), held("r1")]}, None, "r1"),
-        ({"a": [NOW, held("r2"), held("r1")], "b": [NOW, held("r2", left="t"), held("r1")]}, None, "r1"),
-        ({"a": [NOW, held("r2", left="t"), held("r1")]}, "r2", "r2"),
-    ],
-)
-def test_where_a_fleet_goes_back_to(hosts: dict[str, list[Held]], to: str | None, found: str):
-    assert target("hello", hosts, to).id == found
-
-
-@pytest.mark.parametrize(
-    ("hosts", "to", "says"),
-    [
-        ({"a": [NOW]}, None, "no earlier release of hello that was healthy on a"),
-        ({"a": [NOW, held("r2")], "b": [NOW, held("r1")]}, None, "was healthy on a, b"),
-        ({"a": [held("r2")]}, None, "a serves no release of hello"),
-        ({"a": [NOW, held("r2", left="t")]}, None, "but r2, which was gone back from .--to goes there"),
-        ({"a": [NOW, held("r2")], "b": [NOW]}, "r2", "b holds no healthy release r2 of hello; it has r3"),
-        ({"a": [NOW, held("r2", healthy=None)]}, "r2", "a holds no healthy release r2"),
-    ],
-)
-def test_where_there_is_nothing_to_go_back_to(hosts: dict[str, list[Held]], to: str | None, says: str):
-    with pytest.raises(InputError, match=says):
-        target("hello", hosts, to)
 
 
 def test_a_hosts_own_look_at_a_site_it_has_not(tmp_path: Path):

@@ -1,36 +1,19 @@
-"""What a series found, as tables, JSON and a picture: medians, ratios, and what is said of what went wrong."""
+"""The tables of a run: medians, ratios, what was ended or failed, and the price of one more host."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from bench import picture
-from bench.cases import CASE
-from bench.contenders import PEER, Said
 from bench.hosts import Traffic, counted
 from bench.series import Sample
-from bench.tables import Results, fit, write
-
-MACHINE = {"date": "2026-01-02 03:04 UTC", "commit": "abc1234", "machine": "2 <processors> & more"}
-
-
-def runs(case: str, peer: str, *wall: float, memory: float = 50, busy: float = 0) -> list[Sample]:
-    """A watched run of 9 s, then these."""
-    traffic = Traffic(CASE[case].count, 20_000, 6_600, 3 * CASE[case].count)
-    said = Said(CASE[case].count, 18_600 * CASE[case].count) if peer == "barehost" else None
-    watched = Sample(case, peer, 9, 8, memory, traffic, watched=True, said=said)
-    return [watched, *(Sample(case, peer, seconds, seconds / 2, busy=busy) for seconds in wall)]
-
-
-def text_of(samples: Sequence[Sample], folder: Path, cases: tuple[str, ...] = ()) -> str:
-    return write(Results(MACHINE, samples, cases), folder)
+from bench.tables import Results, fit
+from tests.unit.fakes.samples import MACHINE, runs, text_of
 
 
 def cells(text: str, heading: str) -> dict[str, dict[str, str]]:
@@ -161,9 +144,6 @@ def test_what_barehost_says_of_itself_stands_beside_what_was_counted(tmp_path: P
     assert rows == {"nothing to do, 4 hosts": {"round trips": "4", "kB": "74"}}
 
 
-# One more host
-
-
 def fleet(peer: str, *counts: int) -> list[Sample]:
     """Runs whose CPU is 0.3 s and 0.05 s a host, and whose memory 40 MiB and half a one a host."""
     samples = []
@@ -223,70 +203,6 @@ Chain OUTPUT (policy ACCEPT 0 packets, 0 bytes)
     assert one == Traffic(connections=1, sent=9000, received=17000, sessions=3)
     assert sum([one, one], Traffic()) == Traffic(2, 18000, 34000, 6)
     assert one - one == Traffic()
-
-
-# The picture
-
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def shown(blocks: dict[str, picture.Block]) -> list[str]:
-    """All texts of the picture, which must be well-formed and all within it."""
-    drawn = ElementTree.fromstring(picture.draw(blocks, MACHINE))
-    width, height = float(drawn.attrib["width"]), float(drawn.attrib["height"])
-    assert drawn.attrib["viewBox"] == f"0 0 {width:g} {height:g}"
-    for one in drawn.iter():
-        for key in ("x", "x1", "x2"):
-            assert 0 <= float(one.attrib.get(key, 0)) <= width
-        for key in ("y", "y1", "y2"):
-            assert 0 <= float(one.attrib.get(key, 0)) <= height
-        assert float(one.attrib.get("width", 0)) >= 0
-    return [one.text or "" for one in drawn.iter(f"{SVG}text")]
-
-
-def test_every_case_and_every_peer_is_in_the_picture() -> None:
-    blocks = {
-        case.title: {PEER[name].title: ((0.4, 0.5, 61.0), False) for name in case.peers}
-        for case in CASE.values()
-    }
-    texts = shown(blocks)
-    for title, block in blocks.items():
-        assert title in texts
-        following = texts[texts.index(title) + 1 :]
-        assert [one for one in following if one in block][: len(block)] == list(block)
-
-
-def test_peers_stand_in_the_same_order_everywhere_whoever_began(tmp_path: Path) -> None:
-    text_of([*runs("push", "tar", 1), *runs("push", "ansible", 2), *runs("push", "barehost", 1)], tmp_path)
-    texts = [one.text for one in ElementTree.parse(tmp_path / "2026-01-02-0304.svg").iter(f"{SVG}text")]
-    order = [texts.index(title) for title in ("Barehost", "tar over ssh", "Ansible")]
-    assert order == sorted(order)
-
-
-def test_the_picture_shows_medians_what_was_ended_and_what_failed() -> None:
-    texts = shown(
-        {"a <case> & more": {"one": ((0.4, 0.5, 0.9), False), "two": ((240.2,), True), "three": ((), False)}}
-    )
-    assert "a <case> & more" in texts
-    assert "0.50 s" in texts
-    assert "> 240 s" in texts
-    assert "failed" in texts
-
-
-def test_every_peer_has_a_colour_of_its_own() -> None:
-    titles = {peer.title for peer in PEER.values()}
-    assert set(picture.COLOURS) == titles
-    assert len(set(picture.COLOURS.values())) == len(titles)
-
-
-@pytest.mark.parametrize("wall", [(), (0.5,), (100.0, 100.0), (0.01, 1000.0), (1.0, 10.0)])
-def test_any_seconds_fit_into_the_picture(wall: tuple[float, ...]) -> None:
-    shown({"case": {"peer": (wall, False)}})
-
-
-def test_a_picture_of_nothing_is_still_one() -> None:
-    assert shown({})[0].startswith("Seconds until the command ends")
 
 
 def test_the_tables_show_the_picture_that_was_written(usual: list[Sample], tmp_path: Path) -> None:
