@@ -58,9 +58,8 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         yield Deferred(what=f"the first release of {app.name}", after="package:python3", scope=app.name)
         return
 
-    current = (
-        now.release if not wanted.ship and now.manifest else None
-    )  # nobody knows what an unrecorded one holds
+    # nobody knows what a release holds whose record is lost
+    current = now.release if not wanted.ship and now.manifest else None
     server = server_of(host, app, facts)
     for name in server.packages:
         yield Package(name, scope=app.name)
@@ -76,6 +75,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         )
     else:
         id, env = current or wanted.id, variables(app)
+        missing(app, wanted.folder)
         needs = venv(app, facts, version, wanted.folder, server.requirements)
         packages = needs.key
         yield from (Package(name) for name in needs.requirements.system)
@@ -105,6 +105,16 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         renewed=wanted.renew,
         scope=app.name,
     )
+
+
+def missing(app: App, source: Path) -> None:
+    """Raise InputError for a file that Nginx is to serve and the source has not, unless a build may make it."""
+    named = [("files", file) for file in app.files.values()]
+    named += [("error_pages", file) for file in app.error_pages.values()]
+    named += [("fallback", f"{app.static[prefix]}/{file}") for prefix, file in app.fallback.items()]
+    for where, file in named if not app.build else ():
+        if not (source / file).is_file():
+            raise InputError(f"{app.name}: {where} names {file}, and there is no such file in {source}")
 
 
 def release(app: App, id: str, source: Path, now: AppFacts) -> Tree:

@@ -14,10 +14,11 @@ from deploy.resources.account import Group, User
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
-from deploy.roles.static import hidden_below
+from deploy.roles.static import hidden_below, without_suffix_below
 from deploy.shell import Script, sh
 from deploy.site.app import App, Tls
 from deploy.site.names import is_address
+from deploy.site.values import size
 
 
 def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
@@ -28,9 +29,8 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
     yield from (Group(app.user, scope=app.name) for app in apps)
     yield User("www-data", group="www-data", home="/var/www", groups=tuple(app.user for app in apps))
 
-    yield Directory(
-        "/var/log/nginx", group="adm", mode=0o2755
-    )  # what Nginx makes there belongs to that group
+    # what Nginx makes there belongs to that group
+    yield Directory("/var/log/nginx", group="adm", mode=0o2755)
     yield Directory("/var/www/acme")
     yield Directory("/var/www/.barehost")
     yield Template("/var/www/.barehost/unavailable.html", "unavailable.html.j2", host=host)
@@ -41,7 +41,13 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         return
 
     config: list[File | Link] = [
-        Template("/etc/nginx/nginx.conf", "nginx.conf.j2", host=host, hashed=HASHED),
+        Template(
+            "/etc/nginx/nginx.conf",
+            "nginx.conf.j2",
+            host=host,
+            hashed=HASHED,
+            headers=max((size(app.max_header) for app in apps), default=8192),
+        ),
         Template(
             "/etc/nginx/conf.d/00-default.conf", "nginx-default.conf.j2", host=host, **default(apps, facts)
         ),
@@ -79,6 +85,8 @@ def site(host: Host, app: App, facts: Facts) -> File:
         host=host,
         app=app,
         hidden_below=hidden_below,
+        without_suffix_below=without_suffix_below,
+        answer_headers=max(size(app.max_header), 16 << 10),
         scope=app.name,
         **dialect(facts),
     )

@@ -36,3 +36,8 @@ def shared(app: App) -> list[str]:
 def hidden_below(prefix: str) -> str:
     """The regular expression of URLs below a prefix with a part that starts with a dot."""
     return rf"^{re.escape(prefix)}(?:.*/)?\."
+
+
+def without_suffix_below(prefix: str) -> str:
+    """The regular expression of URLs below a prefix whose last part has no dot; the prefix itself is one."""
+    return rf"^{re.escape(prefix)}(?:.*/)?[^./]*$"

@@ -8,7 +8,6 @@ most of them the scheme http.
 """
 
 import importlib
-import inspect
 import logging
 import os
 import sys
@@ -33,12 +32,27 @@ def left(error):
     return RuntimeError(f"the site called sys.exit({error.code!r})")
 
 
-def streamed(body):
-    """An answer that is made while it is sent."""
-    try:
-        yield from body
-    except SystemExit as error:
-        raise left(error) from error
+class Streamed:
+    """An answer that the site makes while it is sent."""
+
+    def __init__(self, body):
+        self.parts = iter(body)
+        self.close = getattr(body, "close", lambda: None)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return next(self.parts)
+        except SystemExit as error:
+            raise left(error) from error
+
+
+def unbuffered(headers):
+    """The header by which Nginx passes each event of a stream on as it comes; headers: their names in lower case."""
+    stream = headers.get("content-type", "").lower().startswith("text/event-stream")
+    return [("X-Accel-Buffering", "no")] if stream and "x-accel-buffering" not in headers else []
 
 
 def wsgi(site):
@@ -47,7 +61,8 @@ def wsgi(site):
     def served(environ, start_response):
         def start(status, headers, *exc_info):
             kept = [(name, value) for name, value in headers if name.lower() not in OURS]
-            return start_response(status, [*kept, *ABOUT.items()], *exc_info)
+            more = unbuffered({name.lower(): value for name, value in kept})
+            return start_response(status, [*kept, *ABOUT.items(), *more], *exc_info)
 
         if address := environ.get("HTTP_X_REAL_IP"):
             environ["REMOTE_ADDR"] = address
@@ -57,7 +72,8 @@ def wsgi(site):
             body = site(environ, start)
         except SystemExit as error:
             raise left(error) from error
-        return streamed(body) if inspect.isgenerator(body) else body
+        whole = isinstance(body, (list, tuple, environ.get("wsgi.file_wrapper", list)))
+        return body if whole else Streamed(body)
 
     return served
 
@@ -75,7 +91,12 @@ def asgi(site):
                 "websocket.http.response.start",
             ):
                 kept = [pair for pair in message.get("headers") or () if bytes(pair[0]).lower() not in ours]
-                message = {**message, "headers": [*kept, *about]}
+                names = {
+                    bytes(name).decode("latin-1").lower(): bytes(value).decode("latin-1")
+                    for name, value in kept
+                }
+                more = [(name.lower().encode(), value.encode()) for name, value in unbuffered(names)]
+                message = {**message, "headers": [*kept, *about, *more]}
             await send(message)
 
         if scope["type"] in ("http", "websocket"):

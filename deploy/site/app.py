@@ -16,11 +16,14 @@ from deploy.site.values import (
     Absolute,
     EnvName,
     EnvValue,
+    Files,
     Folder,
     Folders,
+    HeaderSize,
     Line,
     Network,
     Package,
+    Pages,
     Port,
     Python,
     Ref,
@@ -168,6 +171,28 @@ class App(Model, frozen=True, kw_only=True):
             "URL prefix → folder in the shared data, served by Nginx", "a mapping of URL prefixes to folders"
         ),
     ] = Frozen()
+    files: Annotated[
+        Files,
+        Key(
+            "URL → file in the source, served by Nginx: /robots.txt, /favicon.ico",
+            "a mapping of URLs to files",
+        ),
+    ] = Frozen()
+    fallback: Annotated[
+        Folders,
+        Key(
+            "prefix of static → the file below it that answers URLs without a suffix that no file has:"
+            " a single-page application's index.html",
+            "a mapping of URL prefixes to files",
+        ),
+    ] = Frozen()
+    error_pages: Annotated[
+        Pages,
+        Key(
+            "status → file in the source, for what Nginx answers itself: 403, 404, 413, 502, 503, 504",
+            "a mapping of statuses to files",
+        ),
+    ] = Frozen()
     env: Annotated[
         Mapping[EnvName, EnvValue],
         Key("environment of the process, seen in plans", "a mapping of names to text"),
@@ -217,6 +242,13 @@ class App(Model, frozen=True, kw_only=True):
         Meta(ge=0, le=10**9),
     ] = 0
     max_body: Annotated[Size, Key("the largest request body Nginx takes", "a size like 10m")] = "10m"
+    max_header: Annotated[
+        HeaderSize,
+        Key(
+            "the largest header line, cookies among them, of a request; an answer's headers may take 16k, or this",
+            "a size from 1k to 64k",
+        ),
+    ] = "8k"
     read_timeout: Annotated[
         Seconds, Key("seconds Nginx waits between two reads of an answer", "a whole number from 1 to 86400")
     ] = 60

@@ -39,9 +39,12 @@ def together(app: App, written: Collection[str]) -> None:
         raise ValueError(f"{both[0]} stands under both static and media")
     for outer, inner in ((a, b) for a in app.static for b in app.static if a != b and b.startswith(a)):
         raise ValueError(f"the static prefix {inner} lies below {outer}; choose prefixes beside each other")
-    for prefix in (*app.static, *app.media):
-        if prefix.startswith(("/.well-known/acme-challenge/", "/.barehost/")):
-            raise ValueError(f"the URL prefix {prefix} is kept for certificates and for Barehost itself")
+    for url in (*app.static, *app.media, *app.files):
+        if url.startswith(("/.well-known/acme-challenge/", "/.barehost/")):
+            raise ValueError(f"the URL {url} is kept for certificates and for Barehost itself")
+    for prefix in app.fallback:
+        if prefix not in app.static:
+            raise ValueError(f"fallback names {prefix}, which is no prefix of static")
     if app.tls and app.tls.port in app.listen:
         raise ValueError(f"port {app.tls.port} is both in listen and the TLS port")
 

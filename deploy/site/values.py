@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -20,6 +20,7 @@ RESERVED_ENV = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_F
 _SEGMENT = r"(?!\.\.?(?:/|$))[A-Za-z0-9._@+-]+"
 _FOLDER = re.compile(rf"(?!-){_SEGMENT}(?:/{_SEGMENT})*")
 _PREFIX = re.compile(r"/(?:(?!\.\.?/)[A-Za-z0-9._~-]+/)+")
+_URL = re.compile(r"(?:/(?!\.(?!well-known/))[A-Za-z0-9._~-]+)+")
 _ABSOLUTE = re.compile(rf"(?:/{_SEGMENT})+")
 _MODULE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?", re.ASCII)
 _GIT = re.compile(
@@ -68,6 +69,10 @@ Prefix = Annotated[
         _PREFIX,
         "a URL prefix that starts and ends with '/', like /static/, of letters, digits, '.', '_', '~', '-'",
     ),
+]
+Url = Annotated[
+    str,
+    _matching(_URL, "the path of one URL, like /robots.txt, of letters, digits, '.', '_', '~', '-' and '/'"),
 ]
 Line = Annotated[str, Meta(min_length=1), After(lambda text: _no_control(text, "a command"))]
 
@@ -148,6 +153,23 @@ def _size(value: Any) -> Any:
     raise ValueError(f"expected a size like 10m, 512k or 1g, found {describe(value)}")
 
 
+HEADERS = 64 << 10
+"""The largest ``max_header``: Nginx keeps four such buffers for a client, and one for an answer."""
+
+
+def _header_size(value: Any) -> Any:
+    text = _size(value)
+    if not 1024 <= size(text) <= HEADERS:
+        raise ValueError(f"expected a size from 1k to {HEADERS >> 10}k, found {describe(value)}")
+    return text
+
+
+def size(text: str) -> int:
+    """The bytes of a size as Nginx writes it: ``10m``, ``512k``."""
+    number, unit = (text[:-1], text[-1]) if text[-1] in "kmg" else (text, "")
+    return int(number) * {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[unit]
+
+
 Ref = Annotated[str, _matching(_REF, "a branch, tag or commit")]
 Wsgi = Annotated[
     str, _matching(re.compile(f"(?:{_MODULE.pattern})?", re.ASCII), "module:callable, like hello:app")
@@ -165,10 +187,17 @@ ServerWord = Annotated[
 ]
 WorkerClass = Annotated[str, Before(_worker_class)]
 Size = Annotated[str, Before(_size)]
+HeaderSize = Annotated[str, Before(_header_size)]
+ErrorCode = Literal[403, 404, 413, 502, 503, 504]
+"""What Nginx itself answers for a site; the site's own answers pass as they are."""
 ServerName = Annotated[str, Before(server_name)]
 EnvName = Annotated[str, Before(_env_name)]
 EnvValue = Annotated[str, Before(_env_value)]
 SecretValue = Annotated[Secret, Before(_secret)]
+Files = Annotated[Mapping[Url, Folder], After(Frozen)]
+"""Single URLs to files."""
+Pages = Annotated[Mapping[ErrorCode, Folder], After(Frozen)]
+"""Statuses to files."""
 Folders = Annotated[Mapping[Prefix, Folder], After(Frozen)]
 """URL prefixes to folders."""
 Unique = After(_unique)

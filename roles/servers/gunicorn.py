@@ -5,6 +5,7 @@ from __future__ import annotations
 from deploy.facts import Facts
 from deploy.roles.servers import Server, here, processes, text
 from deploy.site.app import App
+from deploy.site.values import size
 
 EXTRAS = {"gevent": "gevent", "tornado": "tornado"}
 """What a worker class needs besides Gunicorn."""
@@ -19,6 +20,7 @@ def gunicorn(site: App, facts: Facts) -> Server:
         worker_class=worker,
         workers=processes(site, facts, waiting=worker != "sync"),
         threads=site.threads if worker == "gthread" else 1,
+        header=size(site.max_header),
     )
     return Server(
         command=f"{here(site)}/venv/bin/gunicorn -c {here(site)}/server/gunicorn.conf.py",

@@ -176,7 +176,10 @@ def serving(root: Path, port: int = 80) -> Iterator[Front]:
 
 
 class _Echo(BaseHTTPRequestHandler):
-    """Answers with what it was asked, as JSON, and the name of the release that it plays."""
+    """Answers with what it was asked, as JSON, and the name of the release that it plays.
+
+    ``/headers/<n>``: with a header of so many bytes.
+    """
 
     release = ""
 
@@ -186,6 +189,8 @@ class _Echo(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Release", self.release)
+        if self.path.startswith("/headers/"):
+            self.send_header("X-Large", "a" * int(self.path.rpartition("/")[2]))
         self.end_headers()
         self.wfile.write(body)
 
@@ -220,6 +225,7 @@ def activation(root: Path, number: int, files: Mapping[str, str], link: Callable
     for name, text in files.items():
         (release / name).parent.mkdir(parents=True, exist_ok=True)
         (release / name).write_text(text)
+    (here / "release").symlink_to(f"/srv/hello/releases/r{number}")
     (here / "www/static").symlink_to(f"/srv/hello/releases/r{number}/static")
     link(here)
     return here

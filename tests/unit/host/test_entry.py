@@ -94,6 +94,71 @@ def test_a_view_that_exits_fails_its_request_and_not_the_server(entry: Callable[
         list(entry(text)({"wsgi.url_scheme": "http"}, lambda *_: None))
 
 
+CLOSING = """
+import sys
+closed = []
+class Closing:
+    def __init__(self, parts): self.parts = iter(parts)
+    def __iter__(self): return self
+    def __next__(self): return next(self.parts)
+    def close(self): closed.append(True)
+def parts():
+    yield b"first"
+    sys.exit(4)
+def app(environ, start):
+    start("200 OK", [])
+    environ["closed"] = closed
+    return Closing(parts())
+"""
+
+
+def test_an_answer_of_a_framework_is_guarded_as_well_and_closed(entry: Callable[..., Any]) -> None:
+    environ: dict[str, Any] = {"wsgi.url_scheme": "http"}
+    body = entry(CLOSING)(environ, lambda *_: None)
+    assert next(body) == b"first"
+    with pytest.raises(RuntimeError, match=r"sys\.exit"):
+        next(body)
+    body.close()
+    assert environ["closed"] == [True]
+
+
+def test_a_file_that_the_server_sends_by_itself_stays_one(entry: Callable[..., Any]) -> None:
+    class Wrapper:
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(())
+
+    text = "def app(environ, start):\n    start('200 OK', [])\n    return environ['wsgi.file_wrapper']()\n"
+    environ = {"wsgi.url_scheme": "http", "wsgi.file_wrapper": Wrapper}
+    assert isinstance(entry(text)(environ, lambda *_: None), Wrapper)
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ([("Content-Type", "text/event-stream; charset=utf-8")], ["no"]),
+        ([("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "yes")], ["yes"]),
+        ([("Content-Type", "text/html")], []),
+    ],
+)
+def test_events_are_passed_on_as_they_come_unless_the_site_says_otherwise(
+    entry: Callable[..., Any], headers: list[tuple[str, str]], says: list[str]
+) -> None:
+    started: list[Any] = []
+    text = f"def app(environ, start):\n    start('200 OK', {headers!r})\n    return []\n"
+    entry(text)({"wsgi.url_scheme": "http"}, lambda *values: started.append(values))
+    assert [value for name, value in started[0][1] if name.lower() == "x-accel-buffering"] == says
+
+    pairs = [(name.encode(), value.encode()) for name, value in headers]
+    text = (
+        "async def app(scope, receive, send):\n"
+        f"    await send({{'type': 'http.response.start', 'status': 200, 'headers': {pairs!r}}})\n"
+    )
+    (start,) = asked(entry(text, interface="asgi"), "http")
+    assert [
+        value.decode() for name, value in start["headers"] if name.lower() == b"x-accel-buffering"
+    ] == says
+
+
 def test_a_logging_configuration_does_not_silence_the_server(entry: Callable[..., Any]) -> None:
     logger = logging.getLogger("server.of.test")
     entry(

@@ -79,6 +79,22 @@ def test_a_source_that_is_what_serves_is_looked_at_again(tmp_path: Path):
     assert (found[Activation].release, found[Built].release) == (OLD, OLD)
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"files": {"/robots.txt": "robots.txt"}},
+        {"error_pages": {502: "errors/502.html"}},
+        {"static": {"/app/": "dist"}, "fallback": {"/app/": "index.html"}},
+    ],
+)
+def test_a_file_that_nginx_is_to_serve_is_in_the_source_unless_a_build_makes_it(
+    tmp_path: Path, keys: dict[str, Any]
+):
+    with pytest.raises(InputError, match="no such file"):
+        said(host(tmp_path, site(tmp_path, **{"build": [], **keys})), KNOWN)
+    assert said(host(tmp_path, site(tmp_path, **{**keys, "build": ["make"]})), KNOWN)
+
+
 def test_a_release_that_ships_goes_beside_what_serves(tmp_path: Path):
     found = kinds(host(tmp_path), serving(), ship=True)
     assert found[Tree].path == f"/srv/hello/releases/{NEW}"

@@ -487,6 +487,90 @@ def test_a_site_on_another_port_sees_the_port_in_its_host(root: Path) -> None:
         assert front.get("/", port=8080).seen["headers"]["Host"] == "hello.example.com:8080"
 
 
+PAGES = {
+    "files": {
+        "/robots.txt": "static/robots.txt",
+        "/favicon.ico": "icons/site.ico",
+        "/passwd": "static/passwd",
+    },
+    "static": {"/static/": "static", "/app/": "dist"},
+    "fallback": {"/app/": "index.html"},
+    "error_pages": {404: "errors/404.html", 502: "errors/502.html"},
+    "max_header": "32k",
+}
+
+
+@pytest.fixture
+def pages(root: Path) -> Iterator[Front]:
+    """A site with files at its root, a single-page application, error pages of its own, and large cookies."""
+    lay(root, nginx(host(app(**PAGES)), BOOKWORM))
+    files = {
+        "static/robots.txt": "User-agent: *",
+        "icons/site.ico": "icon",
+        "dist/index.html": "the application",
+        "dist/main.js": "script",
+        "errors/404.html": "nothing here",
+        "errors/502.html": "asleep",
+        "secret": "SECRET",
+    }
+    here = activation(
+        root, 1, files, lambda here: (here / "www/app").symlink_to("/srv/hello/releases/r1/dist")
+    )
+    (root / "srv/hello/releases/r1/static/passwd").symlink_to("/etc/passwd")
+    switch(root, 1)
+    with site(here / "app.sock", "r1"), serving(root) as front:
+        yield front
+
+
+def test_single_files_are_served_at_the_root_and_links_out_of_the_release_are_not(pages: Front) -> None:
+    robots = pages.get("/robots.txt")
+    assert (robots.status, robots.body, robots.headers["content-type"]) == (
+        200,
+        b"User-agent: *",
+        "text/plain",
+    )
+    assert "x-release" not in robots.headers
+    assert pages.get("/favicon.ico").body == b"icon"
+    assert pages.get("/robots.txt.bak").headers["x-release"] == "r1"
+    linked = pages.get("/passwd")
+    assert linked.status in (403, 404)
+    assert b"root:" not in linked.body
+
+
+def test_pages_of_an_application_fall_back_to_its_index_and_missing_scripts_do_not(pages: Front) -> None:
+    for path in ("/app/", "/app/orders", "/app/orders/7", "/app/orders/7/?tab=1"):
+        answer = pages.get(path)
+        assert (answer.status, answer.body) == (200, b"the application"), path
+    assert pages.get("/app/main.js").body == b"script"
+    assert pages.get("/app/gone.js").status == 404
+    assert pages.get("/app/.env").status == 403
+    assert pages.get("/other").headers["x-release"] == "r1"
+
+
+def test_what_nginx_answers_itself_has_the_sites_own_pages(pages: Front) -> None:
+    missing = pages.get("/static/missing.css")
+    assert (missing.status, missing.body) == (404, b"nothing here")
+    (pages.root / "srv/hello/activations/1/app.sock").rename(pages.root / "srv/hello/away")
+    try:
+        asleep = pages.get("/")
+        assert (asleep.status, asleep.body, asleep.headers["retry-after"]) == (502, b"asleep", "5")
+    finally:
+        (pages.root / "srv/hello/away").rename(pages.root / "srv/hello/activations/1/app.sock")
+    assert pages.get("/.barehost/error-502").body != b"asleep"
+
+
+def test_large_cookies_pass_where_the_site_asks_for_them(pages: Front, front: Front) -> None:
+    def asked(where: Front, size: int) -> int:
+        return where.get("/", headers=[("Cookie", "a" * size)]).status
+
+    assert [asked(pages, size) for size in (7000, 30_000, 40_000)] == [200, 200, 400]
+    assert [asked(front, size) for size in (7000, 30_000)] == [200, 400]
+
+
+def test_an_answer_with_headers_of_twelve_kilobytes_passes(front: Front) -> None:
+    assert front.get(f"/headers/{12_000}").status == 200
+
+
 # Hostile values
 
 

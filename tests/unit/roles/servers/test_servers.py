@@ -110,6 +110,7 @@ def test_gunicorn_listens_in_its_runtime_folder(monkeypatch: pytest.MonkeyPatch,
     assert read["wsgi_app"] == "barehost_entry:application"
     assert read["pythonpath"] == str(tmp_path)
     assert (read["workers"], read["threads"], read["worker_class"]) == (2, 8, "gthread")
+    assert (read["limit_request_line"], read["limit_request_field_size"]) == (8190, 8192)
     assert (read["max_requests"], read["max_requests_jitter"]) == (1000, 100)
     assert read["control_socket_disable"] is True
     assert read["umask"] == 0o007
