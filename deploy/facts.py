@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, field, to_builtins
 
 from deploy.errors import LookError
 from deploy.shell import Script
@@ -32,10 +33,10 @@ class Facts(Struct, frozen=True):
 
     os: ``ID`` of /etc/os-release (``debian``, ``ubuntu``); version: ``VERSION_ID``; codename: ``VERSION_CODENAME``.
     arch: Debian's name (``amd64``). python: version of /usr/bin/python3, such as ``3.11``.
-    nginx: version, such as ``1.22.1``. cores: processors a process may use.
+    cores: processors a process may use.
     memory: MiB of RAM. ipv6: whether its kernel speaks it. container: which kind, None on a machine of its own.
-    brotli: whether Nginx serves .br siblings (its module is enabled) and the host can make them.
     clock: the daemon that keeps the time, ``none`` when there is none. apps: the sites that this tool set up, by name.
+    own: what roles asked themselves, see :class:`deploy.resource.Fact`.
     """
 
     os: str | None = None
@@ -44,14 +45,13 @@ class Facts(Struct, frozen=True):
     arch: str | None = None
     hostname: str | None = None
     python: str | None = None
-    nginx: str | None = None
     cores: int | None = None
     memory: int | None = None
     ipv6: bool | None = None
-    brotli: bool | None = None
     container: str | None = None
     clock: str | None = None
     apps: tuple[AppFacts, ...] = ()
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def app(self, name: str) -> AppFacts:
         """What runs of that site; all None when it was never set up."""
@@ -93,11 +93,9 @@ def parse(output: bytes) -> Facts:
         arch=found.get("arch"),
         hostname=found.get("hostname"),
         python=found["python"].removeprefix("python") if "python" in found else None,
-        nginx=found["nginx"].rpartition("nginx/")[2].split(" ")[0] if "nginx" in found else None,
         cores=int(found["cores"]) if "cores" in found else None,
         memory=int(found["memory"]) // 1024 if "memory" in found else None,
         ipv6=found["ipv6"] == "yes" if "ipv6" in found else None,
-        brotli=found["brotli"] == "yes" if "brotli" in found else None,
         container=found.get("container"),
         clock=found.get("clock"),
         apps=tuple(apps),

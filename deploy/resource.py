@@ -13,7 +13,8 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 from msgspec import Struct
 
-from deploy.shell import Command, Script
+from deploy.errors import LookError
+from deploy.shell import Command, Script, join, sh
 
 Value = str | int | bool | None
 State = Mapping[str, Value]
@@ -233,6 +234,52 @@ class Resource(ABC):
     def checks(self) -> Iterable[Check]:
         """Checks to run on the candidate /etc when this resource, or one that it watches, changes."""
         return ()
+
+
+@dataclass(frozen=True)
+class Fact(Resource):
+    """Something that a role wants to know of a host before it can say all; nothing is to be done about it.
+
+    A role yields it each time, and finds the answer as ``facts.own[name]`` when it is asked again: in the same pass.
+    ask: prints one line, or nothing where the host has no answer; then there is none.
+    """
+
+    phase: ClassVar[Phase] = Phase.SOURCES
+    family: ClassVar[str] = "fact"
+
+    name: str
+    ask: Script
+
+    @property
+    def id(self) -> str:
+        return f"fact:{self.name}"
+
+    def expected(self) -> State | None:
+        return {}
+
+    @classmethod
+    def probe(cls, resources: Sequence[Self]) -> Script:
+        return join(
+            sh(
+                "answer=$( @{ask}\n) || exit\nprintf '%s %s\\n' @{name} \"$answer\"",
+                ask=one.ask,
+                name=one.name,
+            )
+            for one in resources
+        )
+
+    @classmethod
+    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
+        told = dict(
+            line.split(" ", 1) for line in output.decode(errors="replace").splitlines() if " " in line
+        )
+        if missing := [one.name for one in resources if one.name not in told]:
+            raise LookError(f"the host did not answer what a role asked of it ({missing[0]}); look again")
+        return {one.id: {"value": told[one.name]} for one in resources}
+
+    @classmethod
+    def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
+        return iter(())
 
 
 @dataclass(frozen=True)

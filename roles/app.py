@@ -20,6 +20,7 @@ from deploy.resources.package import Package
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key
+from deploy.roles.nginx import BROTLI
 from deploy.roles.servers import Server, server_of
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
@@ -42,6 +43,7 @@ def app(host: Host, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
 
 def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
     """The code at its place, the packages in their venv, and an activation that runs the one with the other."""
+    yield BROTLI
     yield Package("python3")  # what root and Nginx's user run: never the site's own Python
     yield Directory(f"{app.root}/releases", group=app.user, mode=0o750, scope=app.name)
     yield Directory(f"{app.root}/venvs", scope=app.name)
@@ -167,7 +169,7 @@ def built(app: App, facts: Facts, release: Release, id: str, venv: Venv, env: by
         secrets=tuple(app.secrets.values()),
         static=tuple(app.static.items()),
         keep_assets=app.keep_assets,
-        brotli=bool(facts.brotli),
+        brotli="brotli" in facts.own,
         by=release.by,
         commit=release.commit or "",
         scope=app.name,

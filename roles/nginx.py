@@ -9,7 +9,7 @@ from typing import Any
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.release.shared import HASHED
-from deploy.resource import Check, Deferred, Resource
+from deploy.resource import Check, Deferred, Fact, Resource
 from deploy.resources.account import Group, User
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
@@ -19,6 +19,21 @@ from deploy.shell import Script, sh
 from deploy.site.app import App, Tls
 from deploy.site.names import is_address
 from deploy.site.values import size
+
+VERSION = Fact(
+    "nginx", sh("[ ! -x /usr/sbin/nginx ] || /usr/sbin/nginx -v 2>&1 | sed 's|.*nginx/||; s| .*||'")
+)
+"""Such as ``1.22.1``; nothing where Nginx is not installed."""
+
+BROTLI = Fact(
+    "brotli",
+    sh(
+        "for module in /etc/nginx/modules-enabled/*brotli-static.conf; do\n"
+        '  [ ! -e "$module" ] || [ ! -x /usr/bin/brotli ] || { echo yes; break; }\n'
+        "done"
+    ),
+)
+"""``yes`` where Nginx serves .br siblings (its module is enabled) and the host can make them; else nothing."""
 
 
 def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
@@ -36,7 +51,9 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
     yield Template("/var/www/.barehost/unavailable.html", "unavailable.html.j2", host=host)
     yield Template("/var/www/.barehost/maintenance.html", "maintenance.html.j2", host=host)
 
-    if facts.nginx is None and any(app.tls for app in apps):
+    yield VERSION
+    yield BROTLI
+    if "nginx" not in facts.own and any(app.tls for app in apps):
         yield Deferred(what="Nginx's sites: how TLS is written depends on its version", after="package:nginx")
         return
 
@@ -117,7 +134,7 @@ def dialect(facts: Facts) -> dict[str, Any]:
     """What every server block needs to know of the host: IPv6, Brotli, and how HTTP/2 is written."""
     return {
         "ipv6": facts.ipv6 is not False,
-        "brotli": bool(facts.brotli),
+        "brotli": "brotli" in facts.own,
         "http2_by_listen": version(facts) < (1, 25, 1),
     }
 
@@ -129,7 +146,7 @@ def ports(apps: Sequence[App]) -> list[int]:
 
 def version(facts: Facts) -> tuple[int, ...]:
     """Nginx's version; where none is installed yet, that of Debian 12. It matters to TLS alone."""
-    return tuple(int(part) for part in (facts.nginx or "1.22.1").split("."))
+    return tuple(int(part) for part in facts.own.get("nginx", "1.22.1").split("."))
 
 
 def fingerprint(config: Sequence[File | Link]) -> str:

@@ -167,6 +167,8 @@ class _Run:
             )
             self.reach.attach(look.running, self.emit)
             look = self.reach.look(resources)
+        own = {**facts.own, **look.facts.own}  # a run about a part of the host asks only what that needs
+        look = replace(look, facts=replace(look.facts, own=own))
         if look.facts != facts:
             again = self._declared(look.facts)
             if again != resources:

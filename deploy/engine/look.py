@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deploy import facts as about_host
 from deploy.errors import LookError
 from deploy.facts import Facts
-from deploy.resource import Resource, State, Unprobed
+from deploy.resource import Fact, Resource, State, Unprobed
 from deploy.shell import Script, join, sh
 
 
@@ -77,12 +78,12 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
     for family, code, body, rest in _sections(output, nonce):
         if code != "0":
             told = rest.decode(errors="replace").strip() or "it printed nothing"
-            raise LookError(f"looking at {_NAMES.get(family, family)} failed with exit code {code}: {told}")
+            raise LookError(f"looking at {family} failed with exit code {code}: {told}")
         sections[family] = body
     states: dict[str, State | None] = {}
     for family, members in _families(resources).items():
         if family not in sections:
-            raise LookError(f"the host's answer ends before {_NAMES.get(family, family)}; look again")
+            raise LookError(f"the host's answer ends before {family}; look again")
         states |= members[0].parse(members, sections[family])
     status = dict(
         line.split(" ", 1)
@@ -91,8 +92,10 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
     )
     if "facts" not in sections:
         raise LookError("the host's answer is empty; look again")
+    answered = {one.name: states[one.id] or {} for one in resources if isinstance(one, Fact)}
+    own = {name: str(state["value"]) for name, state in answered.items() if state.get("value")}
     return Look(
-        facts=about_host.parse(sections["facts"]),
+        facts=replace(about_host.parse(sections["facts"]), own=own),
         states=states,
         unfinished=status.get("unfinished"),
         running=status.get("running"),
@@ -110,9 +113,6 @@ def _sections(output: bytes, nonce: str) -> Iterator[tuple[str, str, bytes, byte
         family, code = line.decode().rsplit(" ", 1)
         yield family, code, body, following
         body = following
-
-
-_NAMES = {"path": "paths", "unit": "systemd units", "package": "packages", "tree": "trees", "venv": "venvs"}
 
 
 def _families(resources: Sequence[Resource]) -> dict[str, list[Resource]]:

@@ -27,7 +27,6 @@ links
   to=
 }
 if [ -x /usr/bin/python3 ]; then target /usr/bin/python3; printf 'python %s\n' "$to"; fi
-if [ -x /usr/sbin/nginx ]; then printf 'nginx %s\n' "$(/usr/sbin/nginx -v 2>&1)"; fi
 # as nproc counts: the processors that this process may use
 cores=0
 while read -r key value; do [ "$key" != Cpus_allowed_list: ] || break; done < /proc/self/status
@@ -39,11 +38,6 @@ printf 'cores %s\n' "$cores"
 while read -r key value unit; do
   [ "$key" = MemTotal: ] && printf 'memory %s\n' "$value" && break
 done < /proc/meminfo
-brotli=no
-for module in /etc/nginx/modules-enabled/*brotli-static.conf; do
-  if [ -e "$module" ] && [ -x /usr/bin/brotli ]; then brotli=yes; fi
-done
-printf 'brotli %s\n' "$brotli"
 [ -e /proc/net/if_inet6 ] && printf 'ipv6 yes\n' || printf 'ipv6 no\n'
 if [ -s /run/systemd/container ]; then read -r kind < /run/systemd/container; printf 'container %s\n' "$kind"; fi
 clock=none

@@ -386,3 +386,8 @@ def test_an_apply_that_lost_a_scope_is_not_a_pass_too_many():
     host = Unlucky(stubborn=frozenset({"thing:code b", "thing:code c", "thing:code d"}))
     run = Run(host, sites("a", "b", "c", "d", "e"))
     assert [one.exit_code_of_run for one in run.report.failures] == [ApplyError.exit_code] * 4
+
+
+def test_a_run_about_a_part_of_a_host_forgets_no_answers() -> None:
+    known = structs.replace(BARE, own={"kernel": "Linux"})
+    assert Run(FakeHost(), says(Thing("a")), known=known).facts.own == {"kernel": "Linux"}

@@ -65,9 +65,9 @@ def test_a_failed_probe_is_an_error_with_what_it_said():
         look.parse([Exiting("a"), File("/x")], NONCE, done.stdout)
 
 
-def test_a_failed_probe_of_a_known_family_is_named_in_words():
+def test_a_failed_probe_that_printed_nothing_is_an_error_too():
     output = answer("x\n\x1ecafe path 1\n")
-    with pytest.raises(LookError, match=r"looking at paths failed with exit code 1: it printed nothing"):
+    with pytest.raises(LookError, match=r"looking at path failed with exit code 1: it printed nothing"):
         look.parse([File("/x")], NONCE, output)
 
 

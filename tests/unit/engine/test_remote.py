@@ -15,7 +15,7 @@ from deploy.engine.remote import Remote
 from deploy.errors import ApplyError, LockedError, LookError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
-from deploy.resource import Change, Command, Phase, Resource, Step, Upload
+from deploy.resource import Change, Command, Fact, Phase, Resource, Step, Upload
 from deploy.resources.path import Directory, File
 from deploy.shell import sh
 from tests.unit.fakes.fake import Thing
@@ -247,3 +247,24 @@ def test_a_host_can_be_held_for_longer_than_one_apply(box: Sandbox, remote: Remo
 def test_what_was_sent_and_received_is_the_sessions_own_count(remote: Remote):
     remote.session.sent, remote.session.received = 7, 9
     assert (remote.sent, remote.received) == (7, 9)
+
+
+def test_what_a_role_asks_itself_it_knows_in_the_same_pass_and_remembers(
+    box: Sandbox, remote: Remote
+) -> None:
+    """Over real scripts: the answer, no answer, and the next run's single look."""
+    asked = Fact("kernel", sh("uname -s")), Fact("nothing", sh(":"))
+
+    def role(host: Host, facts: Facts) -> Iterator[Resource]:
+        yield from asked
+        if "kernel" in facts.own:
+            yield File(f"{box.target}/kernel", facts.own["kernel"])
+
+    host = Host("web1")
+    report, facts = converge(host, [role], remote, Wishes("x"), lambda event: None)
+    assert report.failure is None
+    assert (box.target / "kernel").read_text() == "Linux"
+    assert facts.own == {"kernel": "Linux"}
+    before = remote.round_trips
+    again, _ = converge(host, [role], remote, Wishes("x"), lambda event: None, facts)
+    assert (again.outcome, remote.round_trips - before) == ("unchanged", 1)

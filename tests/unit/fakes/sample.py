@@ -30,13 +30,13 @@ KNOWN = Facts(
     arch="amd64",
     hostname="web1",
     python="3.11",
-    nginx="1.22.1",
+    own={"nginx": "1.22.1"},
     cores=2,
     memory=4096,
     ipv6=True,
     clock="none",
 )
-BARE = replace(KNOWN, python=None, nginx=None)
+BARE = replace(KNOWN, python=None, own={})
 SECRET = "correct horse $(battery) 'staple'"
 NEW = "20261123-141502-3fa9c1e"
 OLD = "20260101-000000-aaaaaaa"

@@ -30,7 +30,7 @@ from deploy.site.app import App
 from tests.unit.fakes import local
 
 BARE = Facts()
-MACHINE = Facts(nginx="1.22.1", hostname="web1", cores=2, ipv6=True, clock="none")
+MACHINE = Facts(own={"nginx": "1.22.1"}, hostname="web1", cores=2, ipv6=True, clock="none")
 ROLES: list[Role] = [base, python, nginx, static]
 
 

@@ -32,7 +32,7 @@ from deploy.schema.model import Faulty, build
 from deploy.site.app import App
 from tests.unit.fakes.front import Front, activation, inside, lay, serving, site, switch
 
-BOOKWORM = Facts(nginx="1.22.1", cores=2, ipv6=True)
+BOOKWORM = Facts(own={"nginx": "1.22.1"}, cores=2, ipv6=True)
 HELLO: dict[str, Any] = {
     "name": "hello",
     "source": ".",
@@ -419,7 +419,8 @@ def issues(root: Path, dump: str) -> list[str]:
 
 def test_a_host_without_ipv6_is_not_asked_to_listen_to_it() -> None:
     written = [
-        getattr(one, "body", "") for one in nginx(host(app(tls=TLS)), Facts(nginx="1.22.1", ipv6=False))
+        getattr(one, "body", "")
+        for one in nginx(host(app(tls=TLS)), Facts(own={"nginx": "1.22.1"}, ipv6=False))
     ]
     assert not any("[::]" in str(text) for text in written)
 
@@ -433,7 +434,9 @@ def test_a_host_without_ipv6_is_not_asked_to_listen_to_it() -> None:
     ],
 )
 def test_http2_is_written_as_the_hosts_nginx_reads_it(version: str, written: str, not_written: str) -> None:
-    found = {one.id: getattr(one, "body", "") for one in nginx(host(app(tls=TLS)), Facts(nginx=version))}
+    found = {
+        one.id: getattr(one, "body", "") for one in nginx(host(app(tls=TLS)), Facts(own={"nginx": version}))
+    }
     text = str(found["path:/etc/nginx/conf.d/hello.conf"])
     assert written in text
     assert not_written not in text
@@ -441,7 +444,7 @@ def test_http2_is_written_as_the_hosts_nginx_reads_it(version: str, written: str
 
 @pytest.mark.parametrize("version", ["1.18.0", "1.22.1"])
 def test_tls_serves_its_site_and_nobody_elses_name(root: Path, version: str) -> None:
-    lay(root, nginx(host(app(tls=TLS, static={}, media={})), Facts(nginx=version, ipv6=False)))
+    lay(root, nginx(host(app(tls=TLS, static={}, media={})), Facts(own={"nginx": version}, ipv6=False)))
     certificate(root / "srv/tls")
     challenge = root / "var/www/acme/.well-known/acme-challenge/token"
     challenge.parent.mkdir(parents=True)
