@@ -1,1 +1,1 @@
-"""One host: look, plan, apply, look again. Knows no kind of resource, no site and no SSH; prints nothing."""
+"""One host: look, plan, apply, look again. Knows no kind of resource and no SSH; prints nothing."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from msgspec import Struct
 
+from deploy.engine import transaction
 from deploy.engine.plan import Plan
+from deploy.engine.transaction import Staged
 from deploy.files.archive import Member, stream
-from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, Step, Symlink, Upload
+from deploy.resource import Blob, Change, Check, Phase, Put, Resource, Step, Symlink, Upload
 from deploy.shell import Command, Script, join, sh
 
 RUNTIME = Path(__file__).parents[1] / "host" / "apply.sh"
@@ -134,9 +135,6 @@ def _by_scope(name: str, scopes: Sequence[str], changes: Sequence[Change[Resourc
     return {name: join(scripts) for name, scripts in found.items()}
 
 
-Staged = Put | Symlink | Remove
-
-
 class _Builder:
     """Collects the program's lines while the changes are read in order."""
 
@@ -222,17 +220,21 @@ class _Builder:
         self.files |= {
             "sweep": sh(
                 "rm -f -- @{left}\n",
-                left=[name for one in whole for name in (_new(one.path), _old(one.path))],
+                left=[
+                    name for one in whole for name in (transaction.new(one.path), transaction.old(one.path))
+                ],
             ),
-            "undo": join([Script(_UNDO), *self._undo(staged, units), Script('[ -z "${stuck-}" ]\n')]),
+            "undo": join(
+                [Script(transaction.UNDO), *self._undo(staged, units), Script('[ -z "${stuck-}" ]\n')]
+            ),
         }
         self.lines.append(Script("announce"))
         for scope, steps in staged.items():
             number = self.scopes.index(scope)
             self.files |= {
-                f"keep.{number}": _each(_keep(steps)),
-                f"rename.{number}": _each(_rename(one) for one in steps),
-                f"candidate.{number}": _each(_candidate(steps)),
+                f"keep.{number}": transaction.each(transaction.keep(steps)),
+                f"rename.{number}": transaction.each(transaction.rename(one) for one in steps),
+                f"candidate.{number}": transaction.each(transaction.candidate(steps)),
             }
             for one in steps:
                 if isinstance(one, Put):
@@ -263,7 +265,7 @@ class _Builder:
     ) -> Iterator[Script]:
         """The files of each scope back; then what may have loaded them loads the old again."""
         for scope, steps in staged.items():
-            yield self._for([scope], [_undo(one) for one in reversed(steps)])
+            yield self._for([scope], [transaction.undo(one) for one in reversed(steps)])
         yield self._for(
             [scope for scope, steps in staged.items() if any(_is_unit_file(one.path) for one in steps)],
             [Script("systemctl daemon-reload")],
@@ -294,84 +296,6 @@ def _steps(changes: Sequence[Change[Resource]]) -> Iterator[tuple[Step, str | No
 
 def _checks(changes: Sequence[Change[Resource]]) -> list[Check]:
     return list(dict.fromkeys(check for change in changes for check in change.resource.checks()))
-
-
-def _beside(path: str, prefix: str) -> str:
-    folder, name = posixpath.split(path)
-    return posixpath.join(folder, prefix + name)
-
-
-def _new(path: str) -> str:
-    return _beside(path, ".barehost-new.")
-
-
-def _old(path: str) -> str:
-    return _beside(path, ".barehost-old.")
-
-
-def _each(commands: Iterable[Script]) -> Script:
-    """One after the other, up to the first that fails. Not ``set -e``, which a shell ignores where a command is
-    asked for its outcome; and these files are read by the shell that asks."""
-    return join([join(commands, " &&\n") or Script(":"), Script("")])
-
-
-def _keep(staged: Sequence[Staged]) -> Iterator[Script]:
-    for one in staged:
-        yield sh(
-            "if [ -e @{path} ] || [ -L @{path} ]; then ln -fPT -- @{path} @{old}; fi",
-            path=one.path,
-            old=_old(one.path),
-        )
-    written = [_new(one.path) for one in staged if isinstance(one, Put)]
-    if written:
-        yield sh("sync -- @{written}", written=written)
-
-
-def _rename(one: Staged) -> Script:
-    if isinstance(one, Remove):
-        return sh("rm -f -- @{path}", path=one.path)
-    return sh("mv -fT -- @{new} @{path}", new=_new(one.path), path=one.path)
-
-
-_UNDO = r"""only=${1-}
-back() { # scopes: whether one of them goes back: none was asked for or this one, and it is not kept
-  for scope; do
-    { [ -z "$only" ] || [ "$only" = "$scope" ]; } && [ ! -e "/var/lib/barehost/kept/$scope" ] && return
-  done
-  return 1
-}
-same() { [ "$(stat -c %d:%i -- "$1")" = "$(stat -c %d:%i -- "$2" 2>/dev/null)" ]; }"""
-"""How an undo begins. same: two names are one file already, which mv calls an error."""
-
-
-def _undo(one: Staged) -> Script:
-    """The old inode back in its place; where there was none, the new file goes.
-
-    Safe to repeat after being cut off: the old one stays until the sweep, a second link to it is renamed. The
-    sweep must not come before all are back: a file without an old one is taken for new, and goes.
-    """
-    return sh(
-        "if [ -e @{old} ] || [ -L @{old} ]; then\n"
-        "  same @{old} @{path} || { ln -fPT -- @{old} @{new} && mv -fT -- @{new} @{path}; } || stuck=1\n"
-        "else rm -f -- @{path} || stuck=1; fi",
-        old=_old(one.path),
-        new=_new(one.path),
-        path=one.path,
-    )
-
-
-def _candidate(staged: Sequence[Staged]) -> Iterator[Script]:
-    """Lay the staged changes into ``$CANDIDATE``, the upper folder of that /etc; paths elsewhere are left out."""
-    inside = [(one, one.path.removeprefix("/etc/")) for one in staged if one.path.startswith("/etc/")]
-    if not inside:
-        return
-    folders = sorted({posixpath.dirname(path) or "." for _, path in inside})
-    yield sh('cd -- "$CANDIDATE" && mkdir -p -- @{folders}', folders=folders)
-    for one, path in inside:
-        if isinstance(one, Remove):
-            yield sh("mknod @{path} c 0 0", path=f"./{path}")
-        else:
-            yield sh("cp -a -- @{new} @{path}", path=f"./{path}", new=_new(one.path))
 
 
 def _is_unit_file(path: str) -> bool:

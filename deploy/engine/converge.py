@@ -53,6 +53,8 @@ def converge(
 ) -> tuple[Report, Facts]:
     """Bring one host to what its roles say; returns the report and the facts, for the next run's first look.
 
+    host → role(host, facts) → [Resource] → probe → State → Plan → files and steps → probe again → Report
+
     known: facts of the last run. Where they still hold, the first look is the only one a converged host costs.
     Whatever stops it is in the report, with what stands on the host then.
     """

@@ -16,9 +16,9 @@ class Failure(Struct, frozen=True):
     """Why a host's run failed, for one block on the screen.
 
     message: the one sentence. resource: id of what was being changed, None when it was no resource's fault.
-    scope: the part of the host that failed, such as a site; None: the host, and its run ended there.
+    scope: the part of the host that failed; None: the host, and its run ended there.
     command: the label of the step. script: what ran. exit_code: its own. output: its last lines.
-    stands: what is true on the host now ("the old site serves; 3 files were restored").
+    stands: what is true on the host now ("the files were put back").
     advice: what to do next. exit_code_of_run: what the process will exit with (docs/exit-codes.md).
     """
 
@@ -51,7 +51,7 @@ class Report(Struct, frozen=True):
 
     changed: ids of what was changed, in order. passes: how often it was looked at after a change, plus one.
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
-    sent, received: payload bytes. urls: where the sites are served, as proven.
+    sent, received: payload bytes. urls: what the host serves, as proven.
     failures: what failed: the host, or some of its scopes while the others are as they should be.
     """
 

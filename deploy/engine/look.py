@@ -51,7 +51,7 @@ def script(resources: Sequence[Resource], nonce: str) -> Script:
     """The whole look as one sh script; every section ends in a line with ``nonce``, its name and exit code.
 
     The sections run side by side, each into a file of its own in memory: most of a look is waiting for many
-    small programs, one after another. The last begin first: what a site runs takes longest to tell. What a failed
+    small programs, one after another. The last begin first: what is switched takes longest to tell. What a failed
     probe complained of follows its line.
     """
     sections = [("status", _STATUS), ("facts", about_host.PROBE)]

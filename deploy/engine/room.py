@@ -63,7 +63,7 @@ def sending(changes: Sequence[Change[Resource]]) -> int:
 def shortage(room: Room, sent: int) -> str | None:
     """Why the host has no room, as a sentence; None when it has, or when it did not say.
 
-    Memory: a second instance of a site needs what the one that serves uses. Disk: what is sent, unpacked, with
+    Memory: a second instance needs what the one that serves uses. Disk: what is sent, unpacked, with
     as much again for copies, and :data:`SPARE` beside it.
     """
     if room.memory is not None and room.beside > room.memory:

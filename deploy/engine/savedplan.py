@@ -17,14 +17,14 @@ FORMAT = 1
 
 
 class SavedPlan(Struct, frozen=True):
-    """What the file holds: plans as JSON by host, and the ids of releases by site that they name."""
+    """What the file holds: plans as JSON by host, and the ids of releases that they name."""
 
     plans: Mapping[str, Any]
     releases: Mapping[str, str]
 
 
 def write(file: Path, releases: Mapping[str, str], reports: Sequence[Report]) -> None:
-    """Save the plans of a check, with the ids of releases by site; a host that could not be looked at is left out."""
+    """Save the plans of a check, with the ids of its releases; a host that could not be looked at is left out."""
     plans = {report.host: report.plan.as_json() for report in reports if report.plan is not None}
     text = json.dumps({"barehost plan": FORMAT, "releases": dict(releases), "plans": plans}, indent=1)
     try:
