@@ -45,7 +45,7 @@ HOST = Path(__file__).parents[2] / "host"
 
 def _program(name: str) -> str:
     """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
-    return (HOST / f"{name}.sh").read_text()
+    return (HOST / f"{name}.sh").read_text(encoding="utf-8")
 
 
 LISTING = _program("tree-listing")
