@@ -1,4 +1,4 @@
-"""Many hosts: each converged by itself, side by side, on any Executor. Prints nothing; knows no nginx.
+"""Many hosts: each converged by itself, side by side, on any Executor. Prints nothing.
 
 Threads of this process share what they read: templates, hashes, requirements. Workers elsewhere get one errand
 a host, as bytes (deploy/fleet/job.py); those of a Dask cluster are reached by deploy/fleet/dask.py.
@@ -157,8 +157,6 @@ class _Fleet:
         self.stopped |= dict.fromkeys(unmigrated, by)
 
     def _begin(self, host: Host, executor: Executor | Distant) -> Future[Ended]:
-        if isinstance(executor, ThreadPoolExecutor):
-            return self._here(host, executor)
         self.roles(
             host, self.delivery(host)
         )  # what is wrong with a role is said before any host is contacted
@@ -197,8 +195,7 @@ class _Fleet:
         return [done[number] for number in range(len(hosts))]
 
     def _finish(self, host: Host, future: Future[Ended]) -> Report:
-        here = self.executor is None or isinstance(self.executor, ThreadPoolExecutor)
-        ended = future.result() if here else _answer(host.name, future)
+        ended = future.result() if self.executor is None else _answer(host.name, future)
         for event in ended.events:
             self.emit(event)
         if ended.facts is not None:
