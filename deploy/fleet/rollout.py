@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import math
-import random
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock, Thread
 from time import monotonic, sleep
 
 from msgspec import structs
 
 from deploy.engine.converge import Wishes, converge
-from deploy.engine.events import Connecting, Emit, Failure, Finished, Note, Report, Result
+from deploy.engine.events import Connecting, Emit, Note, Report
 from deploy.engine.reach import Reach
-from deploy.errors import BarehostError, HostError, InputError, LockedError
+from deploy.errors import HostError, InputError
 from deploy.facts import Facts
 from deploy.fleet import migrations
+from deploy.fleet.holding import Pulse, hold
 from deploy.fleet.job import RolesOf
+from deploy.fleet.members import Member, Members, reach
 from deploy.fleet.migrations import Candidate, Shared, appoint, shared
-from deploy.fleet.run import WORKERS, recall, remember
+from deploy.fleet.run import recall, remember
 from deploy.inventory.hosts import Host
 from deploy.release.source import migrating, remember_migrating
 from deploy.resource import Phase
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
-
-PULSE = 15.0
-"""Seconds between signs of life to a host that waits for others; one that is silent for 60 may lose its lock."""
 
 LOST = 90
 """Seconds that the lock of a session may outlive its connection: a host gives a silent one up after 60."""
@@ -75,14 +70,14 @@ def rollout(
     stops none of the others.
     """
     batches(len(hosts), course.batch)  # what is wrong with it is said before any host is contacted
-    run = _Rollout(
-        [_Member(host, deliveries[host.name]) for host in hosts], roles, course, emit, state, connect
-    )
+    members = Members([Member(host, deliveries[host.name]) for host in hosts], emit)
+    pulse = Pulse(members)
     try:
-        run.roll()
+        _Rollout(members, roles, course, emit, state, connect).roll()
     finally:
-        run.close()
-    return [member.report for member in run.members]
+        pulse.stop()
+        members.close()
+    return [member.report for member in members]
 
 
 def batches(count: int, batch: str | None) -> list[int]:
@@ -100,63 +95,10 @@ def batches(count: int, batch: str | None) -> list[int]:
 
 
 @dataclass
-class _Member:
-    """One host in a rollout, and how far it is.
-
-    failure: why it is left out altogether. lost: why some of its sites are. tried, proven, reverted: the sites that
-    were to be switched, are, and went back.
-    """
-
-    host: Host
-    delivery: Delivery
-    reach: Reach | None = None
-    before: Facts = field(default_factory=Facts)
-    facts: Facts = field(default_factory=Facts)
-    changed: tuple[str, ...] = ()
-    failure: Failure | None = None
-    lost: dict[str, Failure] = field(default_factory=dict)
-    tried: set[str] = field(default_factory=set)
-    proven: set[str] = field(default_factory=set)
-    reverted: set[str] = field(default_factory=set)
-    last: Report | None = None
-    began: float = field(default_factory=monotonic)
-    turn: Lock = field(default_factory=Lock)
-
-    @property
-    def report(self) -> Report:
-        """How it ended for this host."""
-        reach = self.reach
-        return Report(
-            self.host.name,
-            self._outcome,
-            changed=self.changed,
-            plan=self.last.plan if self.last else None,
-            seconds=monotonic() - self.began,
-            passes=self.last.passes if self.last else 0,
-            round_trips=reach.round_trips if reach else 0,
-            sent=reach.sent if reach else 0,
-            received=reach.received if reach else 0,
-            failures=(*([self.failure] if self.failure else []), *self.lost.values()),
-        )
-
-    @property
-    def _outcome(self) -> Result:
-        if self.failure is not None or self.lost:
-            return Result.FAILED
-        if self.reverted and not self.proven:
-            return Result.REVERTED
-        if self.last is None:
-            return Result.SKIPPED
-        if not self.proven:
-            return Result.STAGED
-        return Result.CHANGED if self.changed else Result.UNCHANGED
-
-
-@dataclass
 class _Rollout:
     """Each site is a rollout of its own: one that fails on more hosts than may is dropped, and the others go on."""
 
-    members: list[_Member]
+    members: Members
     roles: RolesOf
     course: Course
     emit: Emit
@@ -164,47 +106,32 @@ class _Rollout:
     connect: Callable[[Host], Reach]
 
     def __post_init__(self) -> None:
-        self.pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(self.members) or 1))
         self.sites = tuple(dict.fromkeys(site for one in self.members for site in one.delivery.releases))
         self.dropped: dict[
             str, bool
         ] = {}  # sites that are switched nowhere from now on → whether they went back
         self.migrators: dict[Shared, str] = {}
-        self.over = Event()
-        Thread(target=self._pulse, daemon=True).start()
-
-    def close(self) -> None:
-        """Every session ends, and with it the lock it holds."""
-        self.over.set()
-        for member in self.members:
-            if member.reach is not None:
-                member.reach.close()
-            self.emit(Finished(member.host.name, member.report))
-        self.pool.shutdown(wait=False, cancel_futures=True)
-
-    @property
-    def left(self) -> list[_Member]:
-        """The hosts that have not failed, in the order given."""
-        return [member for member in self.members if member.failure is None]
 
     @property
     def going(self) -> list[str]:
         """The sites that the rollout goes on with."""
         return [site for site in self.sites if site not in self.dropped]
 
-    def of(self, member: _Member) -> list[str]:
+    def of(self, member: Member) -> list[str]:
         """Those of them that have not failed on this host."""
         return [site for site in self.going if site in member.delivery.releases and site not in member.lost]
 
     def roll(self) -> None:
         several = len(self.members) > 1  # one host alone needs no stages: its switch comes last anyway
-        if not self._all(self.members, self._connect) or not self._lock():
+        if not self._all(self.members, self._connect):
             return
-        if several and not self._all(self.left, lambda one: self._converge(one, Phase.BUILD)):
+        if not hold(self.members, self._all, self.course.about, self.course.wait):
+            return
+        if several and not self._all(self.members.left, lambda one: self._converge(one, Phase.BUILD)):
             return
         if not self._appoint() or (several and not self._migrate()):
             return
-        ready = self.left
+        ready = self.members.left
         for size in batches(len(ready), self.course.batch):
             batch, ready = ready[:size], ready[size:]
             going = self._all(batch, self._switch)
@@ -213,10 +140,10 @@ class _Rollout:
             if not going:
                 return
 
-    def _all(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> bool:
+    def _all(self, members: Sequence[Member], act: Callable[[Member], None]) -> bool:
         """Do it on all of them side by side; True when a site is left that has not failed on more hosts than may."""
         before = {(one.host.name, site) for one in self.members for site in self._failed_of(one)}
-        self._each(members, act)
+        self.members.each(members, act)
         for site in self.going:
             failed = [one for one in self.members if site in self._failed_of(one)]
             there = [one for one in self.members if site in one.delivery.releases]
@@ -225,7 +152,7 @@ class _Rollout:
         self._tell(before)
         return bool(self.going)
 
-    def _failed_of(self, member: _Member) -> list[str]:
+    def _failed_of(self, member: Member) -> list[str]:
         """The sites that fail on this host, for whatever reason."""
         return [
             site for site in member.delivery.releases if member.failure is not None or site in member.lost
@@ -248,16 +175,6 @@ class _Rollout:
             for site in new:
                 if site in self.dropped:
                     self.emit(Note(member.host.name, f"{site} failed: the other sites go on without it"))
-
-    def _each(self, members: Sequence[_Member], act: Callable[[_Member], None]) -> None:
-        def guarded(member: _Member) -> None:
-            try:
-                with member.turn:
-                    act(member)
-            except BarehostError as error:
-                member.failure = member.failure or Failure(str(error), error.exit_code)
-
-        list(self.pool.map(guarded, members))
 
     def _appoint(self) -> bool:
         """Choose the host that migrates each site. Where only one knows that cannot be asked, the site is dropped."""
@@ -288,70 +205,24 @@ class _Rollout:
 
     def _migrate(self) -> bool:
         """Each site's migrations, on the hosts that were chosen; a site that fails is dropped, however many may."""
-        chosen = [one for one in self.left if one.host.name in self.migrators.values()]
+        chosen = [one for one in self.members.left if one.host.name in self.migrators.values()]
         before = {(one.host.name, site) for one in self.members for site in self._failed_of(one)}
-        self._each(chosen, lambda one: self._converge(one, Phase.MIGRATE))
+        self.members.each(chosen, lambda one: self._converge(one, Phase.MIGRATE))
         for key, name in self.migrators.items():
             if any(one.host.name == name and key.site in self._failed_of(one) for one in chosen):
                 self._drop(key.site)
         self._tell(before)
         return bool(self.going)
 
-    def _pulse(self) -> None:
-        """Hosts that wait for others hear from us; one that cannot be asked says so when its turn comes."""
-        while not self.over.wait(PULSE):
-            for member in self.left:
-                if member.reach is not None:  # each by itself: one that is dead must not silence the others
-                    Thread(target=self._hear, args=(member, member.reach), daemon=True).start()
-
-    def _hear(self, member: _Member, reached: Reach) -> None:
-        if member.turn.acquire(blocking=False):
-            with suppress(BarehostError):
-                reached.alive()
-            member.turn.release()
-
-    def _connect(self, member: _Member) -> None:
+    def _connect(self, member: Member) -> None:
         self.emit(Connecting(member.host.name))
         member.reach = self.connect(member.host)
         known = recall(self.state, member.host.name) or Facts()
         served = all(known.app(name).release is not None for name in member.delivery.releases)
         member.facts = known if served else Facts()  # what is remembered may be of before the first release
 
-    def _lock(self) -> bool:
-        """All locks or none: on a conflict every lock is given back, so that two runs cannot hold half each.
-
-        A host that another run holds is never left out, whatever may fail: the two would leave the fleet with
-        two releases.
-        """
-        end = monotonic() + self.course.wait
-        while held := self._try():
-            self._each(self.left, lambda one: reach(one).unlock())
-            if monotonic() >= end:
-                break
-            name, by = min(held.items())
-            self.emit(Note(name, f"waiting for {by}"))
-            sleep(min(random.uniform(1, 2), max(0.0, end - monotonic())))  # two that wait must not meet again
-        for member in self.left:
-            if holder := (held or {}).get(member.host.name):
-                member.failure = Failure(
-                    f"{member.host.name}: {holder}; wait for it with --wait SECONDS",
-                    LockedError.exit_code,
-                    stands="Nothing was changed on any host.",
-                )
-        return held == {}
-
-    def _try(self) -> dict[str, str] | None:
-        """Who holds which host: empty when all are ours now; None when too many cannot be asked."""
-        held: dict[str, str] = {}
-
-        def attempt(member: _Member) -> None:
-            if by := reach(member).lock(self.course.about):
-                held[member.host.name] = by
-
-        return held if self._all(self.left, attempt) else None
-
     def _converge(
-        self, member: _Member, through: Phase, releases: Mapping[str, Release] | None = None
+        self, member: Member, through: Phase, releases: Mapping[str, Release] | None = None
     ) -> None:
         """releases: what the host is to get; None: those of the sites that go on."""
         if releases is None:
@@ -392,7 +263,7 @@ class _Rollout:
             if known is None or (done and known != wanted):
                 remember_migrating(app, release, host.name, wanted, self.state)
 
-    def _switch(self, member: _Member) -> None:
+    def _switch(self, member: Member) -> None:
         sites = self.of(member)
         member.tried |= set(sites)
         self._converge(member, Phase.LEAVE)
@@ -404,9 +275,11 @@ class _Rollout:
         sites = [site for site, done in self.dropped.items() if not done]
         self.dropped |= dict.fromkeys(sites, True)
         members = [one for one in self.members if one.tried & set(sites)]
-        self._each(members, lambda one: self._revert(one, [site for site in sites if site in one.tried]))
+        self.members.each(
+            members, lambda one: self._revert(one, [site for site in sites if site in one.tried])
+        )
 
-    def _revert(self, member: _Member, sites: Sequence[str]) -> None:
+    def _revert(self, member: Member, sites: Sequence[str]) -> None:
         """Back to what served before this run, with the same proof; a site that had nothing before stays.
 
         A host that failed has gone back by itself, unless its run was cut off: it is looked at all the same.
@@ -440,7 +313,7 @@ class _Rollout:
                 site: structs.replace(lost[site], stands=WENT_BACK) for site in sites if site in lost
             }
 
-    def _is_ours(self, member: _Member) -> bool:
+    def _is_ours(self, member: Member) -> bool:
         """Connect and lock anew a host whose connection was lost: False where another run has taken it meanwhile.
 
         A run that slept for a while has lost its locks, and what serves by then is somebody else's to take back.
@@ -460,9 +333,3 @@ class _Rollout:
                 self.emit(Note(member.host.name, text))
                 return False
         return True
-
-
-def reach(member: _Member) -> Reach:
-    """The host, which is connected from the first step on."""
-    assert member.reach is not None
-    return member.reach
