@@ -37,6 +37,7 @@ class Phase(enum.IntEnum):
     FILES = 60  # configuration, one transaction
     UNITS = 70  # start, reload, restart, each proven
     SWITCH = 80  # activations: the site moves to a new release
+    PROOF = 85  # what serves on answers through configuration that has changed
     LEAVE = 90  # what is no longer wanted goes, last
 
 
@@ -225,6 +226,10 @@ class Resource(ABC):
 
     def untouched(self, change: Change[Self]) -> str | None:
         """What is still true of a host where an apply failed before ``change`` was made; None: nothing of note."""
+        return None
+
+    def advises(self) -> str | None:
+        """What a person is to do when a step of this one failed; None: mend the cause and run again."""
         return None
 
     def failed(self) -> Script | None:

@@ -65,6 +65,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
     server = server_of(host, app, facts)
     for name in server.packages:
         yield Package(name, scope=app.name)
+    advice = None
     if wanted.folder is None:
         id, packages, env = wanted.id, wanted.venv, None  # it lies on the host: a rollback, a restart
         yield Intact(app.name, id, packages, scope=app.name)
@@ -74,6 +75,10 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         yield Remark(
             f"{app.name}: the source has changed since release {current}; invoke release ships it",
             scope=app.name,
+        )
+        advice = (
+            f"The source of {app.name} has changed as well, and provision keeps the code of release {current}: "
+            "where the two belong together, invoke release ships the source with this configuration."
         )
     else:
         id, env = current or wanted.id, variables(app)
@@ -105,6 +110,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         drain=app.graceful_timeout,
         keep=app.keep,
         renewed=wanted.renew,
+        advice=advice,
         scope=app.name,
     )
 

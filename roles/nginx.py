@@ -8,16 +8,20 @@ from typing import Any
 
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
+from deploy.release import Proof
 from deploy.release.shared import HASHED
 from deploy.resource import Check, Deferred, Fact, Resource
 from deploy.resources.account import Group, User
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
+from deploy.roles import NOTHING
+from deploy.roles.app import question
 from deploy.roles.static import hidden_below, without_suffix_below
 from deploy.shell import Script, sh
 from deploy.site.app import App, Tls
 from deploy.site.names import is_address
+from deploy.site.release import Delivery
 from deploy.site.values import size
 
 VERSION = Fact(
@@ -36,7 +40,7 @@ BROTLI = Fact(
 """``yes`` where Nginx serves .br siblings (its module is enabled) and the host can make them; else nothing."""
 
 
-def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
+def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Resource]:
     """One Nginx before every site of the host; a name that no site has gets no answer."""
     apps = [app for app in host.apps if app.state == "present"]
 
@@ -57,7 +61,7 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         yield Deferred(what="Nginx's sites: how TLS is written depends on its version", after="package:nginx")
         return
 
-    config: list[File | Link] = [
+    shared: list[File | Link] = [
         Template(
             "/etc/nginx/nginx.conf",
             "nginx.conf.j2",
@@ -68,9 +72,9 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         Template(
             "/etc/nginx/conf.d/00-default.conf", "nginx-default.conf.j2", host=host, **default(apps, facts)
         ),
-        *(site(host, app, facts) for app in host.apps),
-        Link("/etc/nginx/sites-enabled/default", state="absent"),
     ]
+    sites = {app.name: site(host, app, facts) for app in host.apps}
+    config = [*shared, *sites.values(), Link("/etc/nginx/sites-enabled/default", state="absent")]
     digest = fingerprint(config)
     config.append(File("/etc/nginx/barehost.digest", f'return 200 "{digest}";\n'))
     yield from config
@@ -89,6 +93,10 @@ def nginx(host: Host, facts: Facts) -> Iterator[Resource]:
         hup=True,
         log="/var/log/nginx/error.log",
     )
+    for app in apps:
+        if app.name in delivery.releases:
+            behind = fingerprint([*shared, sites[app.name]])
+            yield Proof(app.name, behind, question(app), scope=app.name)
 
 
 def site(host: Host, app: App, facts: Facts) -> File:

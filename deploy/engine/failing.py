@@ -31,9 +31,17 @@ def failure(host: Host, plan: Plan, outcome: Outcome, broken: Broken) -> Failure
         exit_code=broken.exit_code,
         output=broken.output,
         stands=_stands(plan, broken),
-        advice="Mend the cause and run the same command again: it looks anew and does what is left.",
+        advice=_advice(plan, step.resource if step else None) or AGAIN,
         scope=scope,
     )
+
+
+AGAIN = "Mend the cause and run the same command again: it looks anew and does what is left."
+
+
+def _advice(plan: Plan, id: str | None) -> str | None:
+    """What the resource itself advises whose step failed; None where it was no one's or it has none."""
+    return next((change.resource.advises() for change in plan.changes if change.resource.id == id), None)
 
 
 def _stands(plan: Plan, broken: Broken) -> str:

@@ -25,7 +25,7 @@ now() { read -r now rest < /proc/uptime; now=${now%.*}; } # no process, and no c
 now; began=$now
 size=$(stat -c %s -- @{log} 2>/dev/null) || size=0
 complain() {
-  now; journalctl -q --no-pager -o cat -n 20 --since "-$((now - began + 1))s" -u @{name}
+  now; journalctl -q --no-pager -o cat --since "-$((now - began + 1))s" -u @{name} | tail -n 20
   tail -c +"$((size + 1))" -- @{log} 2>/dev/null | tail -n 10 | uniq
   echo "$1"
   exit 1

@@ -13,5 +13,6 @@ from deploy.release.building import Built, Migrated
 from deploy.release.intact import Intact
 from deploy.release.leaving import Leaving
 from deploy.release.place import Place
+from deploy.release.proof import Proof
 
-__all__ = ["Activation", "Built", "Intact", "Leaving", "Migrated", "Place", "Question"]
+__all__ = ["Activation", "Built", "Intact", "Leaving", "Migrated", "Place", "Proof", "Question"]

@@ -54,6 +54,7 @@ class Activation(Resource):
     drain: seconds that requests of the old instance may still take after the switch.
     keep: healthy releases that stay on the host.
     renewed: id of a run that asks for a new activation whatever serves; empty: none does.
+    advice: what to do where it fails, if that is something else than to mend the cause and run again.
     """
 
     phase: ClassVar[Phase] = Phase.SWITCH
@@ -70,6 +71,7 @@ class Activation(Resource):
     drain: int
     keep: int
     renewed: str = ""
+    advice: str | None = None
 
     @property
     def id(self) -> str:
@@ -90,6 +92,9 @@ class Activation(Resource):
             "proven": True,
             "left over": "",
         }
+
+    def advises(self) -> str | None:
+        return self.advice
 
     def beside(self, change: Change[Self]) -> Script | None:
         """The instance that serves, which goes on while the new one starts."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from deploy.errors import LookError
-from deploy.release.shared import NUMBERS, RECORDS, UNITS, program
+from deploy.release.shared import NUMBERS, PROVEN, RECORDS, UNITS, program
 from deploy.resource import Change, Phase, Resource, State, Step
 from deploy.resources.venv import cache_of
 from deploy.shell import Command, Script, join, sh
@@ -59,7 +59,12 @@ class Leaving(Resource):
             one = change.resource
             text = _LEAVE + (_PURGE if one.purge else "")
             values = {"numbers": NUMBERS} if one.purge else {}
-            values |= {"app": one.app, "records": RECORDS, "cache": cache_of(f"/srv/{one.app}/venvs")}
+            values |= {
+                "app": one.app,
+                "records": RECORDS,
+                "proven": PROVEN,
+                "cache": cache_of(f"/srv/{one.app}/venvs"),
+            }
             yield Command(f"remove the site {one.app}", sh(text, **values))
 
 

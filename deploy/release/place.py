@@ -9,15 +9,15 @@ from typing import ClassVar, Self
 from deploy.errors import LookError
 from deploy.release.shared import program
 from deploy.resource import Change, Phase, Resource, State, Step
-from deploy.shell import Script, join, sh
+from deploy.shell import Command, Script, join, sh
 
 
 @dataclass(frozen=True)
 class Place(Resource):
     """``/srv/<app>`` is free for Barehost's releases, or holds nothing but them.
 
-    What somebody else put where they will lie (Capistrano's ``current`` and ``releases``, say) is a LookError that
-    names it, before anything changes.
+    What somebody else put where they will lie (Capistrano's ``current`` and ``releases``, say) fails the site before
+    anything of it changes.
     """
 
     phase: ClassVar[Phase] = Phase.SOURCES
@@ -35,7 +35,7 @@ class Place(Resource):
         return f"place:{self.app}"
 
     def expected(self) -> State | None:
-        return {"free": True}
+        return {"of others": ""}
 
     @classmethod
     def probe(cls, resources: Sequence[Self]) -> Script:
@@ -47,17 +47,17 @@ class Place(Resource):
         answers = output.decode(errors="replace").splitlines()
         if len(answers) != len(resources):
             raise LookError("the host did not tell what lies where its sites will; look again")
-        for one, answer in zip(resources, answers, strict=True):
-            if answer:
-                raise LookError(
-                    f"{one.path} holds what Barehost did not put there ({answer}), and a release would replace it: "
-                    "move it out of the way, or give the site another name in the inventory"
-                )
-        return {one.id: one.expected() for one in resources}
+        return {one.id: {"of others": answer} for one, answer in zip(resources, answers, strict=True)}
 
     @classmethod
     def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
-        return iter(())
+        for change in changes:
+            one, found = change.resource, (change.actual or {}).get("of others")
+            sentence = (
+                f"{one.path} holds what Barehost did not put there ({found}), and a release would replace it: "
+                "move it out of the way, or give the site another name in the inventory"
+            )
+            yield Command(f"look at {one.path}", sh("echo @{sentence}; exit 1", sentence=sentence))
 
 
 _PLACE = program("place-look")

@@ -25,6 +25,9 @@ counts: what is taken for hashed is cached for a year.
 NUMBERS = "/var/lib/barehost/activations"
 """On the host: one file a site, with the number of its newest activation. No number is used twice."""
 
+PROVEN = "/var/lib/barehost/proven"
+"""On the host: one file a site, with the digest of the files in front of it that it was last proven with."""
+
 
 def program(name: str) -> str:
     """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""

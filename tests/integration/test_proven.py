@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from booting import Boot, Clone
+from booting import Clone
 from releasing import broken, edit, hello, quick, serving, ship, tidy
-from sites import Project, ask, sh
+from sites import CHECKOUT, Project, ask, sh, visitors
 
 from deploy.staging import Image
 
 Served = Callable[[str], Image]
+
+TEMPLATES = CHECKOUT / "deploy/templates"
 
 REPLACING = [
     "rm -rf data && mkdir -p /srv/hello/shared/data && ln -s /srv/hello/shared/data data",
@@ -74,24 +75,68 @@ def test_packages_that_are_gone_are_said_where_the_source_cannot_bring_them_back
     edit(project, "# newer than what serves")
     sh(host, "rm -rf /srv/hello/venvs")
     assert "invoke release" in broken(project, task="provision").said
-    assert ask(host).status == 200
     ship(project)
     ship(project, task="restart")
     tidy(host)
 
 
-def test_what_another_tool_deployed_is_neither_deleted_nor_replaced(bare: Boot, project: Project) -> None:
-    host = bare("bookworm")
-    laid = "releases/20231101120000/app.py shared/log/app.log releases/20231031120000/app.py"
-    sh(
-        host,
-        f"mkdir -p /srv/hello && cd /srv/hello && for file in {laid}; do mkdir -p ${{file%/*}}; : > $file; done",
-    )
-    sh(host, "ln -s /srv/hello/releases/20231101120000 /srv/hello/current")
-    look: Any = "find /srv/hello -printf '%p %u %m %l\\n' | sort"
-    before = sh(host, look)
+def test_what_another_tool_deployed_is_neither_deleted_nor_replaced(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    files = "releases/20231101120000/app.py shared/log/app.log releases/20231031120000/app.py"
+    sh(host, f"mkdir -p /srv/shop && cd /srv/shop && for f in {files}; do mkdir -p ${{f%/*}}; : > $f; done")
+    sh(host, "ln -s /srv/shop/releases/20231101120000 /srv/shop/current")
+    find = "find /srv/shop/current /srv/shop/releases -printf '%p %u %m %l\\n' | sort"
+    before = sh(host, find)
+    project.serve(host, {**hello(), "shop": {**hello()["hello"], "server_names": ["shop.example.com"]}})
+    done = project.fails(code=7)
+    assert "current -> /srv/shop/releases/20231101120000" in done.said
+    assert sh(host, find) == before
+    assert ask(host).status == 200
+
+
+@pytest.mark.parametrize(
+    ("suite", "more"),
+    [("trixie", {}), ("bookworm", {"env": {"LOG_LEVEL": "debug"}})],
+    ids=["alone", "with an env"],
+)
+def test_a_sites_template_that_nginx_takes_and_that_refuses_every_visitor_goes_back(
+    suite: str, more: dict[str, Any], served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served(suite))
     project.serve(host)
-    done = project.fails(code=6)
-    assert "current -> /srv/hello/releases/20231101120000" in done.said
-    assert sh(host, look) == before
-    assert not Path(host.root, "usr/bin/python3").exists(), "something was installed before it was refused"
+    project.settled()
+    seen = "sha256sum /etc/nginx/conf.d/*; readlink -f /srv/hello/current"
+    before = sh(host, seen)
+    sh(host, "echo a complaint of yesterday >> /var/log/nginx/hello.error.log")
+    ours = (TEMPLATES / "nginx-site.conf.j2").read_text()
+    project.write(
+        "templates/nginx-site.conf.j2",
+        ours.replace("        proxy_pass", "        return 403;\n        proxy_pass"),
+    )
+    project.serve(host, hello(**more))
+    for _ in range(2):
+        done = project.fails(code=7)
+        assert "answered 403, expected 200" in done.said, done.said
+        assert "yesterday" not in done.said, done.said
+        assert ask(host).status == 200
+        assert sh(host, seen) == before
+    (project.folder / "templates/nginx-site.conf.j2").unlink()
+    with visitors(host) as wrong:
+        project.provision()
+    assert wrong == []
+    project.settled()
+    tidy(host)
+
+
+def test_where_source_and_configuration_changed_together_release_is_advised(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    (project.folder / "site/hello.py").rename(project.folder / "site/site_of_mine.py")
+    project.serve(host, hello(wsgi="site_of_mine:app", health={"path": "/healthz", "timeout": 3}))
+    done = project.fails(code=7)
+    assert "invoke release" in done.said.partition("to do")[2], done.said
+    ship(project)
+    project.settled()

@@ -8,6 +8,8 @@ import pytest
 
 from deploy.errors import LookError
 from deploy.release import Place
+from deploy.resource import Change
+from deploy.shell import Command
 from tests.unit.fakes import local
 
 ONE = Place("hello")
@@ -18,6 +20,17 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The site's folder."""
     monkeypatch.setattr(Place, "path", property(lambda self: str(tmp_path)))
     return tmp_path
+
+
+def refused(what: str) -> None:
+    """The site fails with a sentence that names it."""
+    change = Change(ONE, local.look(ONE)[ONE.id], ONE.expected())
+    assert change.actual == {"of others": what}
+    (step,) = Place.steps([change])
+    assert isinstance(step, Command)
+    done = local.run(step.script)
+    assert done.returncode == 1
+    assert f"({what})" in done.stdout.decode()
 
 
 def test_a_folder_that_is_not_there_is_free(root: Path) -> None:
@@ -44,15 +57,13 @@ def test_what_an_interrupted_first_run_left_is_ours(root: Path) -> None:
 )
 def test_what_somebody_else_put_there_is_named(root: Path, name: str) -> None:
     (root / name).mkdir(parents=True)
-    with pytest.raises(LookError, match=rf"\({name}\).*another name"):
-        local.look(ONE)
+    refused(name)
 
 
 @pytest.mark.parametrize("target", ["releases/7", "/srv/hello/releases/20231101120000", "activations/a b"])
 def test_a_link_of_another_tool_is_named(root: Path, target: str) -> None:
     (root / "current").symlink_to(target)
-    with pytest.raises(LookError, match=f"current -> {target}"):
-        local.look(ONE)
+    refused(f"current -> {target}")
 
 
 def test_an_answer_that_was_cut_off_is_an_error() -> None:
