@@ -20,8 +20,8 @@ from deploy.resources.package import Package
 from deploy.resources.path import Directory
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv, key
-from deploy.roles.nginx import BROTLI
 from deploy.roles.servers import Server, server_of
+from deploy.roles.static import BROTLI
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
 

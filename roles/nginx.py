@@ -17,7 +17,7 @@ from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
 from deploy.roles import NOTHING
 from deploy.roles.app import question
-from deploy.roles.static import hidden_below, without_suffix_below
+from deploy.roles.static import BROTLI, hidden_below, without_suffix_below
 from deploy.shell import Script, sh
 from deploy.site.app import App, Tls
 from deploy.site.names import is_address
@@ -28,16 +28,6 @@ VERSION = Fact(
     "nginx", sh("[ ! -x /usr/sbin/nginx ] || /usr/sbin/nginx -v 2>&1 | sed 's|.*nginx/||; s| .*||'")
 )
 """Such as ``1.22.1``; nothing where Nginx is not installed."""
-
-BROTLI = Fact(
-    "brotli",
-    sh(
-        "for module in /etc/nginx/modules-enabled/*brotli-static.conf; do\n"
-        '  [ ! -e "$module" ] || [ ! -x /usr/bin/brotli ] || { echo yes; break; }\n'
-        "done"
-    ),
-)
-"""``yes`` where Nginx serves .br siblings (its module is enabled) and the host can make them; else nothing."""
 
 
 def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Resource]:

@@ -8,10 +8,21 @@ from pathlib import PurePosixPath
 
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
-from deploy.resource import Resource
+from deploy.resource import Fact, Resource
 from deploy.resources.account import Group, User
 from deploy.resources.path import Directory
+from deploy.shell import sh
 from deploy.site.app import App
+
+BROTLI = Fact(
+    "brotli",
+    sh(
+        "for module in /etc/nginx/modules-enabled/*brotli-static.conf; do\n"
+        '  [ ! -e "$module" ] || [ ! -x /usr/bin/brotli ] || { echo yes; break; }\n'
+        "done"
+    ),
+)
+"""``yes`` where Nginx serves .br siblings (its module is enabled) and the host can make them; else nothing."""
 
 
 def static(host: Host, facts: Facts) -> Iterator[Resource]:

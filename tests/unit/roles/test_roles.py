@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +268,11 @@ def test_folders_of_shared_data_come_parents_first() -> None:
 )
 def test_only_a_hash_before_the_suffix_makes_a_name_unchanging(name: str, hashed: bool) -> None:
     assert bool(re.search(HASHED, f"/static/{name}")) == hashed
+
+
+@pytest.mark.parametrize("name", ["app", "base", "nginx", "python", "static"])
+def test_each_role_can_be_the_first_that_is_imported(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import deploy.roles.{name}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
