@@ -72,7 +72,8 @@ def wsgi(site):
             body = site(environ, start)
         except SystemExit as error:
             raise left(error) from error
-        whole = isinstance(body, (list, tuple, environ.get("wsgi.file_wrapper", list)))
+        wrapper = environ.get("wsgi.file_wrapper")  # a class, or a function as uWSGI has it
+        whole = isinstance(body, (list, tuple)) or (isinstance(wrapper, type) and isinstance(body, wrapper))
         return body if whole else Streamed(body)
 
     return served

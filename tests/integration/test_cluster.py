@@ -126,7 +126,7 @@ def test_a_fleet_is_converged_by_workers_and_its_events_come_while_they_work(
     cluster: Cluster, three: list[StagingHost], project: Project
 ):
     slow(project)
-    roles = ["python", "nginx", "static", "gunicorn", "app", "slow"]
+    roles = ["python", "nginx", "static", "app", "slow"]
     words = [*serve(project, three, roles=roles), "--executor", cluster.address]
     process = project.start("provision", "--json", "-v", *words)
     lines = begun(process, 3)  # what none of them has done yet: it waits for the test

@@ -177,7 +177,7 @@ def test_a_project_made_with_init_has_its_own_role_and_template(
     hello = {"source": "site", "wsgi": "hello:app", "server_names": [NAME], "requirements": None}
     own.serve(
         host, {"own": hello, "hello": {"state": "absent"}}, motd="Hello, this is {{ inventory_hostname }}",
-        roles=["base", "python", "nginx", "static", "gunicorn", "app", "greeting"],
+        roles=["base", "python", "nginx", "static", "app", "greeting"],
     )  # fmt: skip
     own.role("greeting", "yield Template('/etc/motd', 'motd.j2', host=host)")
     own.write("templates/motd.j2", "{{ host.vars.motd }}\n")
