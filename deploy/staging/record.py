@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from deploy.errors import StagingError
@@ -131,12 +131,16 @@ class Record:
 
 
 def read(path: Path) -> Record | None:
-    """The record in one file; None when there is no such file or it was cut while being written."""
+    """The record in one file; None when there is no such file or it was cut while being written.
+
+    What another version of this library has added to it is left out: its checkouts share the machine with ours.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return Record(**{**values, "layers": tuple(values["layers"])})
+    known = {one.name: values[one.name] for one in fields(Record) if one.name in values}
+    return Record(**{**known, "layers": tuple(values["layers"])})
 
 
 def records() -> Iterator[Record]:

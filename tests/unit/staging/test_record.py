@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import StagingError
-from deploy.staging.record import valid_name
+from deploy.staging.record import read, valid_name
 from tests.unit.fakes.records import record
 
 
@@ -23,3 +24,10 @@ def test_what_is_machine_wide_differs_between_checkouts(tmp_path: Path) -> None:
     assert one.link != two.link
     assert one.root != two.root
     assert len(record(tmp_path, "a" * 40).link) <= 15
+
+
+def test_a_record_of_another_version_can_be_read(tmp_path: Path) -> None:
+    ours = record(tmp_path / "state", "web1")
+    values = {**ours.__dict__, "unheard-of": True}
+    (path := tmp_path / "host.json").write_text(json.dumps(values, default=str))
+    assert read(path) == ours
