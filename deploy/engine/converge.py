@@ -80,6 +80,10 @@ class _Run:
     """Passes that do not count, for what they were to bring was undone or failed by itself."""
     said: tuple[Facts, Sequence[Resource]] | None = None
     """What the roles say, and of a host with which facts."""
+    begun: bool = False
+    """Whether anything was carried out; until then the plan must be the one that was saved, where one was."""
+    late: int = 0
+    """How often another apply was first."""
     undone: str | None = None
     """When the run began whose files were put back first; None: there was none."""
 
@@ -107,9 +111,10 @@ class _Run:
         self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
         if self.first is None:
             self.first = plan
-            self._hold(plan)
             for remark in plan.remarks:
                 self.emit(Note(self.host.name, remark))
+        if not self.begun:
+            self._hold(plan)
         return plan
 
     def _next(self, plan: Plan, look: Look) -> Plan | None:
@@ -211,6 +216,10 @@ class _Run:
         packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
         outcome = self.reach.apply(plan, self.wishes.about, self.emit, through)
+        if outcome.outcome is Ending.LOCKED:
+            self._yield_to(outcome.holder or "another run holds the host")
+            return
+        self.begun = True
         lost = {one.scope: failure(self.host, plan, outcome, one) for one in outcome.broken if one.scope}
         self.lost |= lost
         self.spoiled += bool(lost)
@@ -224,6 +233,14 @@ class _Run:
             and change.resource.scope not in self.lost
             and change.resource.id not in self.changed
         ]
+
+    def _yield_to(self, holder: str) -> None:
+        """Another apply was first, a moment ago: the next look follows it, and what it has done is not done again."""
+        self.late += 1
+        self.spoiled += 1
+        if self.late > PASSES:
+            raise LockedError(f"{self.host.name}: {holder}; run again when it is done")
+        self.emit(Note(self.host.name, holder))
 
     def _diffs(self, plan: Plan) -> tuple[Diff, ...]:
         """Old and new text of what differs, in one more round trip; none unless asked for."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from deploy.engine.apply import Numbered, Program
 from deploy.engine.events import Emit, Note, StepFinished, StepOutput, StepStarted
 from deploy.engine.reach import Broken, Ending, Outcome
-from deploy.errors import ApplyError, LockedError
+from deploy.errors import ApplyError
 from deploy.shell import sh
 from deploy.transport import Reply
 from deploy.transport.session import each
@@ -26,6 +26,7 @@ class Follower:
     program: Program | None
     emit: Emit
     outcome: Ending = Ending.LOST
+    holder: str | None = None
     switched: bool = False
     broken: list[Broken] = field(default_factory=list)
     failed: Broken | None = None
@@ -39,16 +40,12 @@ class Follower:
     """Of the step that runs, as the log has it: of a run that another command began, nothing else is known."""
 
     def follow(self, stream: Generator[bytes, None, Reply]) -> Outcome:
-        """Read to the end. Raises LockedError when another apply holds the host, ApplyError when none began."""
+        """Read to the end. Raises ApplyError when it could not begin, for another reason than another apply."""
         reply = each(stream, self._line)
-        if self.outcome is Ending.LOCKED:
-            raise LockedError(
-                f"{self.host}: another run holds the host; wait for it, or follow it by running again"
-            )
         if reply.rc != 0 and self.outcome is Ending.LOST:
             told = reply.stderr.decode(errors="replace").strip() or f"exit code {reply.rc}"
             raise ApplyError(f"{self.host}: the apply could not be started, so nothing was changed: {told}")
-        return Outcome(self.outcome, tuple(self.broken), tuple(self.output))
+        return Outcome(self.outcome, tuple(self.broken), tuple(self.output), self.holder)
 
     def _line(self, line: str) -> None:
         if line.startswith("\x1e"):
@@ -86,7 +83,7 @@ class Follower:
             if self.outcome is Ending.FAILED:
                 self._broken("")
         elif kind == "locked":
-            self.outcome = Ending.LOCKED
+            self.outcome, self.holder = Ending.LOCKED, " ".join(rest)
 
     def _scope(self, number: int) -> str:
         return self.program.scopes[number] if self.program is not None else str(number)

@@ -43,11 +43,15 @@ class Ending(StrEnum):
 
 
 class Outcome(Struct, frozen=True):
-    """How an apply ended on the host. broken: what failed, in order. output: what was printed last."""
+    """How an apply ended on the host. broken: what failed, in order. output: what was printed last.
+
+    holder: who holds the host since when, where that kept it from beginning.
+    """
 
     outcome: Ending
     broken: tuple[Broken, ...] = ()
     output: tuple[str, ...] = ()
+    holder: str | None = None
 
 
 class Reach(Protocol):

@@ -21,7 +21,11 @@ event() { printf '\n\036%s %s\n' "$NONCE" "$*"; }
 lock() {
   [ -d /run/barehost ] || mkdir -p -m 700 /run/barehost
   exec 9>>/run/barehost/lock
-  flock -w 0.5 9 || { event locked; exit 75; } # a look holds it for a moment, to see whether anybody does
+  flock -w 0.5 9 || { # a look holds it for a moment, to see whether anybody does
+    read -r other < /run/barehost/holder; about='another run'; read -r about < "$other/about"
+    event locked "$about holds the host since $(date -u -r "$other/pid" '+%Y-%m-%d %H:%M:%S UTC')"
+    exit 75
+  }
   printf '%s\n' "$RUN" >/run/barehost/holder
 }
 

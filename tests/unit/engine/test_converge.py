@@ -13,7 +13,7 @@ from msgspec import structs
 from deploy.engine.converge import PASSES, Wishes, converge
 from deploy.engine.declare import declared
 from deploy.engine.events import Event, Failure, Note, Planned, Report
-from deploy.errors import ApplyError, InputError, LookError, UnsettledError
+from deploy.errors import ApplyError, InputError, LockedError, LookError, UnsettledError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Deferred, Phase, Resource
@@ -326,6 +326,22 @@ def test_what_a_secret_was_never_shows_in_the_events_of_a_whole_run():
     role = says(File("/etc/secret", secret.reveal(), secret=True))
     run = Run(FakeHost(), role, diffs=True)
     assert secret.reveal() not in repr(run.events) + repr(run.report)
+
+
+# Another apply that is first
+
+
+def test_an_apply_that_comes_a_moment_too_late_follows_the_one_that_was_first():
+    run = Run(host := FakeHost(late=1), says(Thing("a")))
+    assert host.calls == ["look", "apply a", "look", "attach theirs", "look"]
+    assert (run.report.outcome, run.report.changed) == ("unchanged", ())
+    assert "bob@desk provision holds the host since 2026" in [note.text for note in run.told(Note)]
+
+
+def test_one_that_is_never_first_says_who_holds_the_host():
+    run = Run(FakeHost(late=99, stubborn=frozenset({"thing:a"})), says(Thing("a")))
+    assert run.failure.exit_code_of_run == LockedError.exit_code
+    assert "bob@desk provision holds the host since 2026" in run.failure.message
 
 
 # Scopes: what fails by itself

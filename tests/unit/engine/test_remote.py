@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from deploy.engine.converge import Wishes, converge
 from deploy.engine.events import Event, Sending, StepFinished, StepOutput, StepStarted
 from deploy.engine.plan import Plan
+from deploy.engine.reach import Ending
 from deploy.engine.remote import Remote
-from deploy.errors import ApplyError, LockedError, LookError
+from deploy.errors import ApplyError, LookError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Change, Command, Fact, Phase, Resource, Step, Upload
@@ -129,13 +131,20 @@ def test_uploads_arrive_and_their_progress_is_told(box: Sandbox, remote: Remote)
     assert [event.done for event in told.of(Sending) if isinstance(event, Sending)] == [3, 2]
 
 
-def test_a_host_that_another_run_holds_is_an_error(box: Sandbox, remote: Remote):
+def test_a_host_that_another_run_holds_says_who_and_since_when(box: Sandbox, remote: Remote):
     import fcntl
 
+    folder = box.box / "lib" / "runs" / "7"
+    folder.mkdir()
+    (folder / "about").write_text("bob@desk provision\n")
+    (folder / "pid").touch()
+    os.utime(folder / "pid", (0, 0))
     with (box.box / "run" / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(LockedError, match="another run holds the host"):
-            remote.apply(plan(Thing("a")), "ada@desk", Told().append)
+        (box.box / "run" / "holder").write_text("/var/lib/barehost/runs/7\n")
+        outcome = remote.apply(plan(Thing("a")), "ada@desk", Told().append)
+    assert outcome.outcome is Ending.LOCKED
+    assert outcome.holder == "bob@desk provision holds the host since 1970-01-01 00:00:00 UTC"
 
 
 def test_a_run_that_is_under_way_is_seen_with_who_started_it_and_can_be_followed(

@@ -64,7 +64,8 @@ class FakeHost:
 
     brings: facts that change once a resource of that id was applied. stubborn: ids that an apply leaves as
     they are. breaks_at, lost_at: id whose step fails, or at which the host ends the run. under_way: runs that
-    are found running, one a look. held_by: who holds its lock, None: nobody. dies_at: the call at which the
+    are found running, one a look. late: how often another apply is first, which does what this one was to do.
+    held_by: who holds its lock, None: nobody. dies_at: the call at which the
     connection goes, for good. calls: what was asked, in order.
     """
 
@@ -74,6 +75,7 @@ class FakeHost:
     stubborn: frozenset[str] = frozenset()
     breaks_at: str | None = None
     lost_at: str | None = None
+    late: int = 0
     under_way: list[str] = field(default_factory=list)
     unfinished: str | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -132,6 +134,12 @@ class FakeHost:
     def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
         changes = [change for change in plan.changes if change.resource.when <= through]
         self._asked("apply " + " ".join(change.resource.id.partition(":")[2] for change in changes))
+        if self.late:
+            self.late -= 1
+            self.under_way.append("theirs")
+            for change in changes:
+                self._set(change)
+            return Outcome(Ending.LOCKED, holder="bob@desk provision holds the host since 2026")
         self.abouts.append(about)
         self.unfinished = None
         before = dict(self.states)
