@@ -179,11 +179,14 @@ RETIRE = r"""{
   serving() { title=; { read -r title < "/proc/$old/cmdline"; } 2>/dev/null; [ "$title" = "nginx: worker process" ]; }
   if [ -n "${before-}" ]; then
     until others || ! wait_a_bit; do :; done
-    if others; then for old in $before; do ! serving || kill -s QUIT "$old" 2>/dev/null; done; fi
-    for old in $before; do while serving && wait_a_bit; do :; done; done
+    if others; then
+      for old in $before; do ! serving || kill -s QUIT "$old" 2>/dev/null; done
+      for old in $before; do while serving && wait_a_bit; do :; done; done
+    else false; fi
   fi
 }"""
-"""Ends the workers that were, once there are others, and waits until they have closed their sockets: they say so in
+"""Fails while there are no others: what answered may have held this digest before, and a reload been refused since.
+Ends the workers that were, once there are others, and waits until they have closed their sockets: they say so in
 their title, or are gone. Between its SIGHUP and its own signal to them Nginx takes no other, so it sees them end as
 workers that it has told to, and starts none in their place."""
 

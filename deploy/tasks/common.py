@@ -202,6 +202,20 @@ def mask(secrets: Iterable[Secret]) -> None:
     report.mask_secrets(one for one in secrets if one.known() is not None)
 
 
+def with_site(hosts: Sequence[Host], site: str) -> tuple[Host, ...]:
+    """Those of the hosts that have the site; all of them where none is named. Raises InputError when none has it."""
+    if not site:
+        return tuple(hosts)
+    found = tuple(one for one in hosts if any(app.name == site for app in one.apps))
+    if not found:
+        from deploy.errors import InputError
+        from deploy.schema.marked import nearest
+
+        known = sorted({app.name for one in hosts for app in one.apps})
+        raise InputError(f"none of the chosen hosts has a site {site!r}{nearest(site, known)}")
+    return found
+
+
 def password_once() -> Callable[[str], Secret]:
     """Asks for sudo's password at the terminal, once for the whole run, whichever host needs it first."""
     lock = threading.Lock()

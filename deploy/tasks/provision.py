@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import chosen, connections, password_once, state, task
+from deploy.tasks.common import chosen, connections, password_once, state, task, with_site
 
 if TYPE_CHECKING:
     from deploy.engine.events import Report
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
     from deploy.site.release import Delivery
 
+SITE = "only this site and what all sites of its hosts share; default: every site"
+
 
 @task(
     help={
+        "site": SITE,
         "purge": "of sites with state: absent, remove the shared data and the account too",
         "plan": "a file that plan --out wrote: do exactly that, or nothing where something has changed since",
     }
@@ -28,6 +31,7 @@ def provision(
     host: Sequence[str] = (),
     group: Sequence[str] = (),
     inventory: Sequence[str] = (),
+    site: str = "",
     check: bool = False,
     diff: bool = False,
     json: bool = False,
@@ -41,6 +45,7 @@ def provision(
         host,
         group,
         inventory,
+        site=site,
         check=check,
         diff=diff,
         json=json,
@@ -51,12 +56,13 @@ def provision(
     )
 
 
-@task(help={"out": "write the plan to this file too, for provision --plan"})
+@task(help={"site": SITE, "out": "write the plan to this file too, for provision --plan"})
 def plan(
     context: Context,
     host: Sequence[str] = (),
     group: Sequence[str] = (),
     inventory: Sequence[str] = (),
+    site: str = "",
     diff: bool = False,
     json: bool = False,
     out: str = "",
@@ -65,7 +71,16 @@ def plan(
 ) -> int:
     """Show what provision would change, and change nothing. Exit code 0: nothing to do, 2: changes."""
     return _converge(
-        host, group, inventory, check=True, diff=diff, json=json, verbose=v, executor=executor, out=out
+        host,
+        group,
+        inventory,
+        site=site,
+        check=True,
+        diff=diff,
+        json=json,
+        verbose=v,
+        executor=executor,
+        out=out,
     )
 
 
@@ -92,18 +107,20 @@ def status(
     return max((error.exit_code for error in status.failures), default=0)
 
 
-@task()
+@task(help={"site": "only the checks of this site; default: those of the hosts and of every site"})
 def verify(
     context: Context,
     host: Sequence[str] = (),
     group: Sequence[str] = (),
     inventory: Sequence[str] = (),
+    site: str = "",
     v: int = 0,
 ) -> int:
     """Prove with testinfra what a provisioned host must show: packages, users, units, ports, headers, files."""
     from deploy.verify import verify as run
 
-    return run(chosen(host, group, inventory), password=password_once(), verbose=v)
+    hosts = with_site(chosen(host, group, inventory), site)
+    return run(hosts, password=password_once(), verbose=v, site=site)
 
 
 def _converge(
@@ -111,6 +128,7 @@ def _converge(
     group: Sequence[str],
     inventory: Sequence[str],
     *,
+    site: str,
     check: bool,
     diff: bool,
     json: bool,
@@ -122,7 +140,7 @@ def _converge(
 ) -> int:
     # begun before the rest is imported: that takes its time in there, too
     with nullcontext() if executor else connections() as sessions:
-        picked = chosen(host, group, inventory, reveal="")
+        picked = with_site(chosen(host, group, inventory, reveal=""), site)
         if sessions is not None:
             sessions.expect(picked)
 
@@ -137,8 +155,15 @@ def _converge(
         from deploy.roles import roles_of
 
         saved = savedplan.read(Path(plan)) if plan else None
-        deliveries = prepared(picked, purge=purge, ids=saved.releases if saved else None)
-        wishes = Wishes(f"{whoami()} provision", saved.plans if saved else None, check=check, diffs=diff)
+        deliveries = prepared(picked, purge=purge, ids=saved.releases if saved else None, site=site)
+        others_of = frozenset(app.name for one in picked for app in one.apps if site and app.name != site)
+        wishes = Wishes(
+            f"{whoami()} provision",
+            saved.plans if saved else None,
+            check=check,
+            diffs=diff,
+            leave_out=others_of,
+        )
         names = [one.name for one in picked]
         with (
             workers(executor) as others,
@@ -171,11 +196,11 @@ def workers(executor: str) -> AbstractContextManager[Distant | None]:
 
 
 def prepared(
-    hosts: Sequence[Host], *, purge: bool = False, ids: Mapping[str, str] | None = None
+    hosts: Sequence[Host], *, purge: bool = False, ids: Mapping[str, str] | None = None, site: str = ""
 ) -> dict[str, Delivery]:
     """By host, the release that each site would get where it has none yet; the same on every host.
 
-    ids: of releases by site, where a saved plan has named them already.
+    ids: of releases by site, where a saved plan has named them already. site: the only one; empty: all.
     """
     from datetime import UTC, datetime
 
@@ -190,7 +215,7 @@ def prepared(
     for host in hosts:
         releases = {}
         for app in host.apps:
-            if app.state == "present":
+            if app.state == "present" and site in ("", app.name):
                 key = (app.source, app.ref, app.project)
                 known[key] = known.get(key) or release_of(app, state(), now=now)
                 id = (ids or {}).get(app.name, known[key].id)

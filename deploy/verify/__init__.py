@@ -33,13 +33,17 @@ WORKERS = 20
 
 
 def verify(
-    hosts: Sequence[Host], *, password: Callable[[str], Secret] | None = None, verbose: int = 0
+    hosts: Sequence[Host],
+    *,
+    password: Callable[[str], Secret] | None = None,
+    verbose: int = 0,
+    site: str = "",
 ) -> int:
     """Run every check against every host that can be reached; the exit code.
 
     0: all passed. 1: a check failed. 3: a file of checks cannot be loaded. 4: a host cannot be reached, and the
     others were checked. The worst of them, in the order 3, 4, 1. verbose: 1 lists each check, 2 shows a failed one's
-    whole trace.
+    whole trace. site: the only one whose checks are run, without those of the hosts; empty: all are.
     """
     backends = [SessionBackend(host, password) for host in hosts]
     try:
@@ -51,7 +55,7 @@ def verify(
         reached = [backend for backend, problem in zip(backends, problems, strict=True) if problem is None]
         summary = Summary(verbose=verbose)
         if reached:
-            _pytest(files(hosts[0].project), hosts[0].project, Checks(reached), summary)
+            _pytest(files(hosts[0].project), hosts[0].project, Checks(reached, site), summary)
             summary.close()
     finally:
         for backend in backends:

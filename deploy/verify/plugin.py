@@ -34,10 +34,14 @@ class Place:
 
 
 class Checks:
-    """pytest's plugin: runs a check that asks for ``site`` once a present site, any other once a host."""
+    """pytest's plugin: runs a check that asks for ``site`` once a present site, any other once a host.
 
-    def __init__(self, backends: Sequence[SessionBackend]) -> None:
+    only: the one site whose checks are run, and none of the hosts'; empty: all are.
+    """
+
+    def __init__(self, backends: Sequence[SessionBackend], only: str = "") -> None:
         self.backends = backends
+        self.only = only
 
     def pytest_configure(self, config: pytest.Config) -> None:
         for mark in MARKS:
@@ -76,10 +80,15 @@ class Checks:
             if not roles <= set(host.roles):
                 continue
             if "site" not in metafunc.fixturenames:
-                yield Place(backend)
+                if not self.only:
+                    yield Place(backend)
                 continue
             for app in host.apps:
-                if app.state == "present" and all(getattr(app, key) for key in keys):
+                if (
+                    app.state == "present"
+                    and self.only in ("", app.name)
+                    and all(getattr(app, key) for key in keys)
+                ):
                     yield Place(backend, app)
 
     @pytest.fixture(scope="session")

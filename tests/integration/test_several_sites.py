@@ -111,6 +111,15 @@ def test_each_site_fails_by_itself_and_the_run_says_which(
     again = broken(project, task="provision")
     assert all(name in again.out.splitlines()[-1] for name in bad), "the summary names the sites that failed"
 
+    assert project.run("plan", "--site", "good").code == 0
+    assert project.run("plan", "--site", "moved").code == 2
+    project.provision("--site", "good")
+    checked = project.run("verify", "--site", "good")
+    assert checked.code == 0, checked.said
+    assert not any(name in checked.out for name in ("hello", *bad))
+    nobody = broken(project, "--site", "god", task="provision", code=3)
+    assert "good" in nobody.err, "the nearest name is said"
+
     page(project, "moved", "moved")
     project.serve(
         host,
