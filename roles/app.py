@@ -85,11 +85,12 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         missing(app, wanted.folder)
         needs = venv(app, facts, version, wanted.folder, server.requirements)
         packages = needs.key
-        yield from (Package(name) for name in needs.requirements.system)
+        yield from (Package(name, scope=app.name) for name in needs.requirements.system)
         if app.requirements == "auto" and find(wanted.folder) is None:
             yield Remark(
                 f"{app.name}: no file in its source names packages, so there are none but what serves it; "
-                "requirements: null says that this is so, requirements: FILE where there is one"
+                "requirements: null says that this is so, requirements: FILE where there is one",
+                scope=app.name,
             )
         yield release(app, id, wanted.folder, now)
         yield needs
