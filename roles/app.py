@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.errors import InputError
 from deploy.facts import AppFacts, Facts
+from deploy.files.folders import anchored
 from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Intact, Leaving, Migrated, Place, Question
 from deploy.release.shared import program
@@ -18,7 +19,7 @@ from deploy.requirements import builders, find, read
 from deploy.resource import Deferred, Remark, Resource
 from deploy.resources.package import Package
 from deploy.resources.path import Directory
-from deploy.resources.tree import Tree
+from deploy.resources.tree import EXCLUDE, Tree
 from deploy.resources.venv import Venv, key
 from deploy.roles.servers import Server, server_of
 from deploy.roles.static import BROTLI
@@ -69,8 +70,9 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
     if wanted.folder is None:
         id, packages, env = wanted.id, wanted.venv, None  # it lies on the host: a rollback, a restart
         yield Intact(app.name, id, packages, scope=app.name)
-    elif current and release(app, current, wanted.folder, now).manifest != now.manifest:
-        id, packages, env = current, now.venv or "", variables(app)
+    elif current and release(app, current, wanted, now).manifest != now.manifest:
+        id, packages = current, now.venv or ""
+        env = variables(app, id, packages)
         yield Intact(app.name, id, packages, scope=app.name)
         yield Remark(
             f"{app.name}: the source has changed since release {current}; invoke release ships it",
@@ -81,10 +83,11 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
             "where the two belong together, invoke release ships the source with this configuration."
         )
     else:
-        id, env = current or wanted.id, variables(app)
+        id = current or wanted.id
         missing(app, wanted.folder)
         needs = venv(app, facts, version, wanted.folder, server.requirements)
         packages = needs.key
+        env = variables(app, id, packages)
         yield from (Package(name, scope=app.name) for name in needs.requirements.system)
         if app.requirements == "auto" and find(wanted.folder) is None:
             yield Remark(
@@ -92,7 +95,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
                 "requirements: null says that this is so, requirements: FILE where there is one",
                 scope=app.name,
             )
-        yield release(app, id, wanted.folder, now)
+        yield release(app, id, wanted, now)
         yield needs
         yield built(app, facts, wanted, id, needs, env)
         if app.migrate and delivery.migrating(app.name):
@@ -126,13 +129,17 @@ def missing(app: App, source: Path) -> None:
             raise InputError(f"{app.name}: {where} names {file}, and there is no such file in {source}")
 
 
-def release(app: App, id: str, source: Path, now: AppFacts) -> Tree:
+def release(app: App, id: str, wanted: Release, now: AppFacts) -> Tree:
     """The code of one release; files that the current release has are copied on the host, not sent."""
+    assert wanted.folder is not None
     return Tree(
         f"{app.root}/releases/{id}",
-        source=source,
+        source=wanted.folder,
         delete=False,
         group=app.user,
+        exclude=(*EXCLUDE, *wanted.left_out, *map(anchored, app.writable)),
+        within=wanted.within,
+        links=app.links,
         base=f"{app.root}/releases/{now.release}" if now.release not in (None, id) else None,
         scope=app.name,
     )
@@ -183,9 +190,17 @@ def built(app: App, facts: Facts, release: Release, id: str, venv: Venv, env: by
     )
 
 
-def variables(app: App) -> bytes:
-    """The environment file of the site's processes and commands: its ``env`` and ``secrets``."""
-    values = dict(app.env) | {name: secret.reveal() for name, secret in app.secrets.items()}
+def variables(app: App, release: str, venv: str) -> bytes:
+    """The environment file of the site's processes and commands: its ``env``, with its places, and ``secrets``."""
+    places = {
+        "{release}": f"{app.root}/releases/{release}",
+        "{venv}": f"{app.root}/venvs/{venv}",
+        "{shared}": app.shared,
+        "{root}": app.root,
+    }
+    pattern = re.compile("|".join(map(re.escape, places)))
+    values = {name: pattern.sub(lambda found: places[found[0]], value) for name, value in app.env.items()}
+    values |= {name: secret.reveal() for name, secret in app.secrets.items()}
     return environment_file(values).encode()
 
 

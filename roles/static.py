@@ -39,8 +39,8 @@ def static(host: Host, facts: Facts) -> Iterator[Resource]:
 def shared(app: App) -> list[str]:
     """The folders of a site's shared data, parents first: the site writes there, Nginx's group reads."""
     root = PurePosixPath(app.root, "shared")
-    media = (root / folder for folder in app.media.values())
-    below = {str(one) for path in media for one in (path, *path.parents) if one.is_relative_to(root)}
+    wanted = (root / folder for folder in (*app.media.values(), *app.writable))
+    below = {str(one) for path in wanted for one in (path, *path.parents) if one.is_relative_to(root)}
     return sorted({str(root), *below})
 
 

@@ -14,9 +14,11 @@ def walk(folder: str, exclude: Sequence[str]) -> Iterator[tuple[str, os.DirEntry
     """Every entry below ``folder`` with its path from there, folders before what they hold, names in order.
 
     exclude: shell patterns against each name, and against each path; what matches is left out with all below it.
-    Raises OSError for a folder that cannot be read.
+    One that begins with ``/`` is for the whole path alone. Raises OSError for a folder that cannot be read.
     """
-    excluded = _matching(tuple(exclude))
+    excluded = _matching(tuple(one for one in exclude if one[0] != "/"))
+    whole = tuple(one[1:] for one in exclude if one[0] == "/")
+    apart = _matching(whole) if whole else None
     pending = [("", folder)]
     while pending:
         prefix, below = pending.pop()
@@ -24,11 +26,16 @@ def walk(folder: str, exclude: Sequence[str]) -> Iterator[tuple[str, os.DirEntry
             inside = sorted(entries, key=lambda one: one.name)
         for one in inside:
             name = prefix + one.name
-            if excluded(one.name) or (prefix and excluded(name)):
+            if excluded(one.name) or (prefix and excluded(name)) or (apart and apart(name)):
                 continue
             yield name, one
             if one.is_dir(follow_symlinks=False):
                 pending.append((name + "/", one.path))
+
+
+def anchored(path: str) -> str:
+    """The pattern for exactly the entry at ``path``, wherever else its name turns up."""
+    return "/" + re.sub(r"([*?[])", r"[\1]", path)
 
 
 @lru_cache

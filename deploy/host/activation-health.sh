@@ -4,14 +4,17 @@ restarts=
 clock; end=$((seconds + @{timeout}))
 while :; do
   left=$((end - seconds)); [ "$left" -ge 1 ] || left=1
-  if answer=$(timeout "$left" setpriv --reuid www-data --regid www-data --init-groups /usr/bin/python3 -I -S - \
+  answer=$(timeout "$left" setpriv --reuid www-data --regid www-data --init-groups /usr/bin/python3 -I -S - \
     "$socket" @{scheme} @{name} @{path} @{status} @{release} "$n" 2>&1 <<'ASK'
 @{ask}
 ASK
-  ); then
+  )
+  code=$?
+  if [ "$code" = 0 ]; then
     printf 'healthy %s\n' "$(now)" >> "$here/record" && exit 0
     exit 1
   fi
+  [ "$code" != 3 ] || { reason="it answers, and not as asked for"; break; }
   told=$(systemctl show -p ActiveState,NRestarts "$unit")
   state=${told#*ActiveState=}; state=${state%%
 *}

@@ -37,7 +37,9 @@ if [ ! -e env ]; then # the environment that this release ran with last, else th
     [ "${one##*/}" -lt "${from:-0}" ] || from=${one##*/}
   done
   if [ -n "$from" ]; then from=$root/activations/$from; else from=$root/current; fi
-  cp "$from/env" env || exit
+  # with the places of this release where it names those of that one
+  packages=$root/venvs/@{venv}
+  sed "s|$(readlink "$from/release")|$code|g; s|$(readlink "$from/venv")|$packages|g" < "$from/env" > ./env || exit
 fi
 echo "renewed "@{renewed} > record && chown -hR "root:$app" . && chown -R root:root env record units || exit
 sync -f . && mv -T "$new" "$here" || exit

@@ -59,7 +59,7 @@ logged() { # access or error: what Nginx wrote to that log since it was marked
   tail -c "+$((size + 1))" "/var/log/nginx/$app.$1.log"
 }
 # What the instance itself said since this run started it, last, without what every traceback at import or every halt
-# of Gunicorn has. Not by -n, which takes the first lines where --since is given, before systemd 254.
+# of Gunicorn has; and the key that settles it where the site wants to write into its code. Not by -n, which takes the first lines where --since is given, before systemd 254.
 journal() {
   clock; began=$seconds; { read -r began < "$RUN/$app.started"; } 2>/dev/null
   journalctl "_SYSTEMD_UNIT=$unit" --since "-$((seconds - began + 1))s" --no-pager -o cat | tail -n 120 |
@@ -68,5 +68,12 @@ journal() {
     held == "" { print; next }
     { held = held "\n" $0 }
     /^[^ \t]/ { if ($0 !~ /HaltServer/) print held; held = "" }
-    END { if (held != "") print held }'
+    END { if (held != "") print held }' | tee "$RUN/$app.said"
+  sed -n "s/.*[Rr]ead-only file system: '\([^']*\)'.*/\1/p" "$RUN/$app.said" | while read -r path; do
+    for place in "$root/releases/"*/ "$root/activations/"*/release/ ./; do path=${path#"$place"}; done
+    case $path in /*) key="sandbox: {writable: [${path%/*}]}" ;; */*) key="writable: [${path%/*}]" ;; *) key="writable: [$path]" ;; esac
+    printf '%s\n' "$key"
+  done | sort -u | while read -r key; do
+    echo "the site may not write there; in the inventory this lets it: $key"
+  done
 }

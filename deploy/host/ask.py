@@ -1,7 +1,8 @@
 """Asks a site for one page and says whether it answers as a healthy release should. Runs on the host.
 
 ask.py SOCKET-OR-PORT SCHEME NAME PATH STATUS RELEASE ACTIVATION [DOOR...]: exit code 0 when it does, 1 with one line
-when not. A DOOR is another way in, KIND:PORT:NAME: through an http or https one the same release must answer, with any
+when not, 3 with one where waiting makes nothing else of it.
+A DOOR is another way in, KIND:PORT:NAME: through an http or https one the same release must answer, with any
 status that is no error of the server's, for a site may send one name to another; a redirect one must lead to https.
 
 Every switch waits for this twice, so it reads the answer by itself: http.client takes longer to import than a small
@@ -117,6 +118,14 @@ def expect_release(found):
 
 
 code, found = answer(first, scheme, name)
+if 300 <= code < 400 and code != 304 and code != int(status):
+    to = found.get("location", "nowhere")[:200]
+    if scheme == "http" and to.startswith("https://"):
+        settles = "it wants https: give the site tls:, or leave redirects to Nginx"
+    else:
+        settles = f"name a page that answers so with health: {{path: ...}}, or say health: {{expect: {code}}}"
+    print(f"{path} answered {code}, to {to}, expected {status}: {settles}", file=sys.stderr)
+    sys.exit(3)
 if code != int(status):
     sys.exit(f"{path} answered {code}, expected {status}")
 expect_release(found)

@@ -193,12 +193,17 @@ class Building:
             )
         if app.is_git:
             return
-        if not app.folder.is_dir():
+        if not app.source_folder.is_dir():
             raise raw.marks["source"].error(
-                f"expected a folder or a git URL, found no folder {shown(app.folder)}"
+                f"expected a folder or a git URL, found no folder {shown(app.source_folder)}"
+            )
+        folder = app.source_folder / app.folder if app.folder else app.source_folder
+        if not folder.is_dir():
+            raise raw.marks["folder"].error(
+                f"expected a folder in the source, found no folder {shown(folder)}"
             )
         named = app.requirements
-        if named and named != "auto" and not (app.folder / named).is_file():
+        if named and named != "auto" and not (folder / named).is_file():
             raise raw.marks["requirements"].error(
-                f"expected a file in the source, found no file {shown(app.folder / named)}"
+                f"expected a file in the source, found no file {shown(folder / named)}"
             )

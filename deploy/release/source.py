@@ -1,4 +1,4 @@
-"""What is shipped of a site: a folder here, or a commit of a git URL, as a Release. Runs git; contacts no host."""
+"""What is shipped of a site: a folder here, or a commit of a git URL, as a Release. Contacts no host."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import getpass
 import hashlib
 import json
 import os
-import re
 import socket
-import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,13 +15,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from deploy.errors import InputError
-from deploy.requirements.project import FILES
-from deploy.resources.tree import Tree
+from deploy.files.folders import anchored, walk
+from deploy.release.git import checked_out, empty_submodule, git, ignored, standing, version
+from deploy.resources.tree import EXCLUDE, Tree
 from deploy.site.app import App
 from deploy.site.release import Release
-
-GIT_SECONDS = 300
-"""How long one git command may take."""
 
 
 def release_of(
@@ -36,43 +32,53 @@ def release_of(
     """
     if ref is not None and not app.is_git:
         raise InputError(f"{app.name}: --ref {ref} needs a git URL as source, and {app.source!r} is a folder")
-    folder = _checkout(app, state, ref or app.ref) if app.is_git else app.folder
+    root = _checkout(app, state, ref or app.ref) if app.is_git else app.source_folder
+    folder = root / app.folder if app.folder else root
     if not folder.is_dir():
-        raise InputError(f"{app.name}: the source {folder} is not a folder; mend source: in the inventory")
-    commit = _commit(folder)
-    dirty = commit is not None and bool(_git(folder, "status", "--porcelain", "--", "."))
+        key = "folder" if app.folder and root.is_dir() else "source"
+        raise InputError(f"{app.name}: the source {folder} is not a folder; mend {key}: in the inventory")
+    where = standing(folder)
+    top, commit = where or (root if app.folder else folder, None)
+    dirty = commit is not None and bool(git(folder, "status", "--porcelain", "--", "."))
+    if where and (missing := empty_submodule(top)):
+        raise InputError(
+            f"{app.name}: the submodule {missing} of {top} was never fetched: run git submodule update --init there"
+        )
     parts = [f"{now.astimezone(UTC):%Y%m%d-%H%M%S}"]
     parts += [commit[:7]] if commit else []
     parts += ["dirty"] if dirty else []
-    return Release("-".join(parts), folder, commit, ship, whoami(), version=_version(folder, commit))
+    return Release(
+        "-".join(parts),
+        folder,
+        commit,
+        ship,
+        whoami(),
+        version=version(folder, commit),
+        within=top,
+        left_out=tuple(map(anchored, _left_out(folder, where is not None))),
+    )
 
 
-_ASKS_GIT = re.compile(rb"setuptools[-_]scm|hatch-vcs|dynamic-versioning|source *= *[\"'](vcs|scm)[\"']")
+IGNORE = ".barehostignore"
+"""A file in the source's folder that says, as a .gitignore does, what is not shipped; instead of git's own."""
 
 
-def _version(folder: Path, commit: str | None) -> str:
-    """What a project that asks git for its version would hear, as setuptools-scm counts; empty where it does not ask.
+def _left_out(folder: Path, in_git: bool) -> Sequence[str]:
+    """Paths below ``folder`` that are not part of a release."""
+    file = folder / IGNORE
+    if not file.is_file():
+        return ignored(folder) if in_git else ()
+    from pathspec import GitIgnoreSpec
 
-    A host has no .git. Without a tag it is 0.1.dev and the number of commits, without git 0.0.dev0.
-    """
-    asks = False
-    for name in FILES:
-        with suppress(OSError):
-            asks = asks or bool(_ASKS_GIT.search((folder / name).read_bytes()))
-    if not asks:
-        return ""
-    if commit is None:
-        return "0.0.dev0"
     try:
-        tag, distance, _ = _git(folder, "describe", "--tags", "--long", "--abbrev=7").rsplit("-", 2)
-    except InputError:  # there is no tag
-        return f"0.1.dev{_git(folder, 'rev-list', '--count', 'HEAD')}+g{commit[:7]}"
-    found = re.search(r"\d+(?:\.\d+)*", tag)
-    numbers = [int(one) for one in found[0].split(".")] if found else [0]
-    if distance == "0":
-        return ".".join(map(str, numbers))
-    numbers[-1] += 1
-    return f"{'.'.join(map(str, numbers))}.dev{distance}+g{commit[:7]}"
+        spec = GitIgnoreSpec.from_lines(file.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"cannot read {file}: {error}") from error
+    found: list[str] = [IGNORE]
+    for name, one in walk(os.fspath(folder), EXCLUDE):
+        if spec.match_file(f"{name}/" if one.is_dir(follow_symlinks=False) else name):
+            found.append(name)
+    return found
 
 
 def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> Release:
@@ -83,7 +89,15 @@ def resumed(release: Release, app: App, state: Path, serving: Sequence[str]) -> 
     here on the release counts as begun, until :func:`completed`.
     """
     assert release.folder is not None
-    tree = Tree(f"{app.root}/releases", source=release.folder, delete=False, group=app.user)
+    tree = Tree(
+        f"{app.root}/releases",
+        source=release.folder,
+        delete=False,
+        group=app.user,
+        exclude=(*EXCLUDE, *release.left_out, *map(anchored, app.writable)),
+        within=release.within,
+        links=app.links,
+    )
     digest = f"{release.commit} {tree.manifest}"
     file = _begun(app, state)
     with suppress(OSError, ValueError, TypeError, KeyError):  # nothing was begun, or another version wrote it
@@ -148,63 +162,8 @@ def whoami() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def _commit(folder: Path) -> str | None:
-    """The commit that is checked out, or None where ``folder`` is not in a git work tree with a commit."""
-    try:
-        return _git(folder, "rev-parse", "--verify", "-q", "HEAD") or None
-    except (InputError, FileNotFoundError):
-        return None
-
-
 def _checkout(app: App, state: Path, ref: str | None) -> Path:
     """A clean work tree of the git source at ``ref`` (None: its default branch), fetched anew."""
     place = state / "sources" / f"{app.name}-{hashlib.sha256(app.source.encode()).hexdigest()[:12]}"
-    try:
-        if not (place / ".git").is_dir():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _run(["git", "clone", "-q", "--no-checkout", "--", app.source, str(place)], app)
-        else:
-            _git(place, "fetch", "-q", "--tags", "--force", "--prune", "origin")
-        wanted = _resolve(place, ref or "HEAD")
-        _git(place, "checkout", "-q", "--force", "--detach", wanted)
-        _git(place, "clean", "-q", "-ffdx")
-    except FileNotFoundError as error:
-        raise InputError(f"{app.name}: git is not installed here, and its source is a git URL") from error
+    checked_out(place, app.source, ref, app.name)
     return place
-
-
-def _resolve(place: Path, ref: str) -> str:
-    for name in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
-        found = subprocess.run(
-            ["git", "-C", str(place), "rev-parse", "--verify", "-q", f"{name}^{{commit}}"],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=GIT_SECONDS,
-            check=False,
-        )
-        if found.returncode == 0:
-            return found.stdout.strip()
-    raise InputError(f"{place.name}: the source has no branch, tag or commit {ref!r}")
-
-
-def _git(folder: Path, *words: str) -> str:
-    return _run(["git", "-C", str(folder), *words], None)
-
-
-def _run(argv: Sequence[str], app: App | None) -> str:
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=GIT_SECONDS,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode != 0:
-        name = f"{app.name}: " if app else ""
-        command = argv[3] if argv[1] == "-C" else argv[1]
-        reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
-        raise InputError(f"{name}git {command} failed: {reason}")
-    return done.stdout.strip()

@@ -6,13 +6,16 @@ The names are those of Debian 12 and 13; most packages need none of it, for an i
 from __future__ import annotations
 
 HINTS = (
-    (r"No such file or directory: '(gcc|cc|c\+\+|g\+\+)'", "build-essential"),
-    (r"error: command '[^']*(gcc|cc|g\+\+|c\+\+)' failed: No such file", "build-essential"),
-    (r"(gcc|cc|g\+\+|x86_64-linux-gnu-gcc|aarch64-linux-gnu-gcc): (command )?not found", "build-essential"),
-    (r"unable to execute '?[^ ]*(gcc|cc|g\+\+)'?", "build-essential"),
+    (r"No such file or directory: '[^']*(gcc|cc|c\+\+|g\+\+)'", "build-essential python3-dev"),
+    (r"error: command '[^']*(gcc|cc|g\+\+|c\+\+)' failed: No such file", "build-essential python3-dev"),
+    (
+        r"(gcc|cc|g\+\+|x86_64-linux-gnu-gcc|aarch64-linux-gnu-gcc): (command )?not found",
+        "build-essential python3-dev",
+    ),
+    (r"unable to execute '?[^ ]*(gcc|cc|g\+\+)'?", "build-essential python3-dev"),
     (
         r"(no acceptable C compiler|C compiler cannot|Unknown compiler\(s\)|CMAKE_C(XX)?_COMPILER)",
-        "build-essential",
+        "build-essential python3-dev",
     ),
     (r"limits\.h: No such file|stdlib\.h: No such file|crt1\.o", "build-essential"),
     (r"Python\.h: No such file", "python3-dev"),

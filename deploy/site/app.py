@@ -98,6 +98,10 @@ class App(Model, frozen=True, kw_only=True):
         Key("the code: a folder, relative to the project, or a git URL", "a folder or a git URL"),
         Meta(pattern=r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z"),
     ] = ""
+    folder: Annotated[
+        Folder | None,
+        Key("the site's own folder in the source; default: all of it", "a folder in the source"),
+    ] = None
     ref: Annotated[
         Ref | None,
         Key(
@@ -193,9 +197,20 @@ class App(Model, frozen=True, kw_only=True):
             "a mapping of statuses to files",
         ),
     ] = Frozen()
+    writable: Annotated[
+        tuple[Folder, ...],
+        Key(
+            "folders of its code that it writes to: links to folders of the same name in the shared data",
+            "a list of folders in the source",
+        ),
+        Unique,
+    ] = ()
     env: Annotated[
         Mapping[EnvName, EnvValue],
-        Key("environment of the process, seen in plans", "a mapping of names to text"),
+        Key(
+            "environment of the process, seen in plans; {release}, {shared}, {root} and {venv} are its places",
+            "a mapping of names to text",
+        ),
         After(Frozen),
     ] = Frozen()
     secrets: Annotated[
@@ -280,6 +295,11 @@ class App(Model, frozen=True, kw_only=True):
         return f"{self.root}/shared"
 
     @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """The links of a release into the shared data: (name in the release, where it leads)."""
+        return tuple((name, f"{self.shared}/{name}") for name in self.writable)
+
+    @property
     def url(self) -> str:
         """Where a visitor finds it: its first name, over TLS where it has a certificate."""
         scheme, port, usual = ("https", self.tls.port, 443) if self.tls else ("http", self.listen[0], 80)
@@ -311,8 +331,8 @@ class App(Model, frozen=True, kw_only=True):
         return is_git(self.source)
 
     @property
-    def folder(self) -> Path:
-        """Where the code lies on this machine; meaningless for a git source."""
+    def source_folder(self) -> Path:
+        """Where the source lies on this machine; meaningless for a git source."""
         return path_from(self.project, self.source)
 
     @property

@@ -45,6 +45,12 @@ def together(app: App, written: Collection[str]) -> None:
     for prefix in app.fallback:
         if prefix not in app.static:
             raise ValueError(f"fallback names {prefix}, which is no prefix of static")
+    for key, inner, outer in (
+        *(("static", folder, one) for folder in app.static.values() for one in app.writable),
+        *(("writable", a, b) for a in app.writable for b in app.writable if a != b),
+    ):
+        if f"{inner}/".startswith(f"{outer}/"):
+            raise ValueError(f"the {key} folder {inner} lies in {outer}, which is writable as a whole")
     if app.tls and app.tls.port in app.listen:
         raise ValueError(f"port {app.tls.port} is both in listen and the TLS port")
 

@@ -15,6 +15,8 @@ class Release(Struct, frozen=True):
     folder: where the code lies on this machine; None: only where hosts have it already, with ``venv``.
     commit: None outside git. by: who ships it, from where.
     version: of a project that would ask git for it, such as ``1.2.dev3+g3fa9c1e``; empty: it asks for none.
+    within: the folder on this machine that links in the code may lead to, such as the work tree of a monorepo.
+    left_out: patterns of what is not shipped.
     ship: bring it even where another release serves; otherwise it is only for hosts that have none.
     renew: id of a run that asks for a new activation although nothing differs; empty: none does.
     """
@@ -27,6 +29,8 @@ class Release(Struct, frozen=True):
     venv: str = ""
     renew: str = ""
     version: str = ""
+    within: Path | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class Delivery(Struct, frozen=True):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +89,75 @@ def locked(project: Project, name: str, tool: str) -> dict[str, object]:
         del lock["default"]["own"]
         project.write(f"{name}/Pipfile.lock", json.dumps(lock))
     return site(project, name, {"show.py": SHOWING})
+
+
+def archive(path: Path) -> None:
+    """A package that must be compiled."""
+    files = {
+        "setup.py": "from setuptools import Extension, setup\n"
+        "setup(name='native', version='1', ext_modules=[Extension('native', ['native.c'])])\n",
+        "native.c": "#include <Python.h>\n",
+    }
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"native-1/{name}")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+
+
+REDIRECTING = """def app(environ, start):
+    start("302 Found", [("Location", "/login")])
+    return [b""]
+"""
+
+WRITING = """import os
+os.makedirs("instance", exist_ok=True)
+with open("instance/started", "a") as file:
+    file.write(os.environ["STARTED"])
+
+def app(environ, start):
+    start("200 OK", [])
+    with open("instance/started") as file:
+        return [file.read().encode()]
+"""
+
+
+def test_what_a_project_lacks_is_said_with_the_key_that_gives_it(
+    served: Callable[[str], Image], clone: Clone, project: Project
+) -> None:
+    """A redirect as health, a folder that the code writes to, a compiler: each fails its own site, and at once."""
+    host = clone(served("trixie"))
+    archive(project.folder / "compiled/vendor/native-1.tar.gz")
+    long = {"timeout": 3600}  # of which none is waited for
+    apps = {
+        "redirect": site(project, "redirect", {"show.py": REDIRECTING}, requirements=None, health=long),
+        "writing": site(
+            project,
+            "writing",
+            {"show.py": WRITING},
+            requirements=None,
+            health=long,
+            env={"STARTED": "{root}"},
+        ),
+        "compiled": site(
+            project, "compiled", {"show.py": SHOWING, "requirements.txt": "./vendor/native-1.tar.gz\n"}
+        ),
+    }
+    project.serve(host, apps)
+    failed = project.run("provision", timeout=600)
+    assert failed.code == 7, failed.said
+    for key in ("health: {expect: 302}", "writable: [instance]", "packages: [build-essential"):
+        assert key in failed.said
+
+    apps["redirect"]["health"] = {"expect": 302}
+    apps["writing"]["writable"] = ["instance"]
+    del apps["compiled"]
+    project.serve(host, apps)
+    assert project.run("provision", timeout=600).code == 0
+    project.settled()
+    assert ask(host, "/", name="writing.example.com").text.startswith("/srv/writing")
+    assert sh(host, "cat /srv/writing/shared/instance/started").startswith("/srv/writing")
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])

@@ -23,7 +23,6 @@ import hashlib
 import json
 import os
 import posixpath
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,12 +32,23 @@ from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.files import cache
-from deploy.files.archive import mostly_packed, sha256
-from deploy.files.folders import Stamp, walk
+from deploy.files.archive import mostly_packed
+from deploy.files.folders import Stamp
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.resources.tree.compare import Difference, Entries, Entry, above_protected, difference, state
+from deploy.resources.tree.compare import (
+    Difference,
+    Entries,
+    Entry,
+    above_protected,
+    difference,
+    parents,
+    state,
+)
 from deploy.resources.tree.packing import lists_of, octal, pack
+from deploy.resources.tree.source import EXCLUDE, entry_of, found_below
 from deploy.shell import Command, Script, join, sh
+
+__all__ = ["EXCLUDE", "LISTING", "Tree", "left_to_the_build", "record_of"]
 
 HOST = Path(__file__).parents[2] / "host"
 
@@ -53,19 +63,6 @@ LISTING = _program("tree-listing")
 RECORDS = "/var/lib/barehost/trees"
 """On the host: one folder for each tree, named by the SHA-256 of its path."""
 
-EXCLUDE = (
-    ".git",
-    ".hg",
-    ".svn",
-    "__pycache__",
-    "*.py[co]",
-    ".venv",
-    "node_modules",
-    ".barehost",
-    ".DS_Store",
-)
-"""What a folder of code holds and no host needs; matched against each name and each path below the source."""
-
 
 @dataclass(frozen=True)
 class Tree(Resource):
@@ -74,7 +71,11 @@ class Tree(Resource):
     delete: what the source does not have goes; without it, what others put there is left and not looked at
         (right for release folders, which are made whole and in which builds leave their results).
     mode, dir_mode: of files and folders; a file its owner may run in the source gets the x bits as well.
-    exclude: shell patterns against each name, and against each path below the source.
+    exclude: shell patterns against each name, and against each path below the source, see :func:`walk`.
+    links: (name below the path, where it leads) of links beside what the source holds, in the place of what has the
+        same name there.
+    within: a folder around the source; what a link leads to there is sent in the place of the link. None: a link that
+        leads out of the source is an error.
     protect: absolute paths below ``path`` that something else declares; never deleted, never looked at.
     base: a tree on the host whose equal files are copied instead of sent, when ``path`` is not there yet.
         Copied, not hard-linked: an edit or a chmod in one release must not reach another.
@@ -90,6 +91,8 @@ class Tree(Resource):
     exclude: tuple[str, ...] = EXCLUDE
     protect: tuple[str, ...] = ()
     base: str | None = None
+    within: Path | None = None
+    links: tuple[tuple[str, str], ...] = ()
 
     phase: ClassVar[Phase] = Phase.BUILD
     family: ClassVar[str] = "tree"
@@ -111,8 +114,7 @@ class Tree(Resource):
         if not self.source.is_dir():
             raise InputError(f"the source of {self.path} is not a folder: {self.source}")
         try:
-            found = walk(os.fspath(self.source), self.exclude)
-            return [(name, one.path, one.stat(follow_symlinks=False)) for name, one in found]
+            return list(found_below(self, "", os.fspath(self.source), ()))
         except OSError as error:
             where = error.filename or self.source
             raise InputError(f"cannot read the folder {where}: {error.strerror}") from error
@@ -121,7 +123,13 @@ class Tree(Resource):
     def entries(self) -> Entries:
         """What the source holds, hashed once a resource; raises InputError for what cannot be sent."""
         top = Entry("d", self.dir_mode, self.owner, self.group, "")
-        return {"": top} | {name: _entry(self, name, path, status) for name, path, status in self._listing}
+        found = {"": top} | {name: entry_of(self, name, path, status) for name, path, status in self._listing}
+        for name, target in self.links:
+            for parent in parents(name):
+                if found.setdefault(parent, top).type != "d":
+                    raise InputError(f"{self.source / parent} is no folder, and {name} is to lie in it")
+            found[name] = Entry("l", 0o777, self.owner, self.group, target)
+        return found
 
     @cached_property
     def manifest(self) -> str:
@@ -129,7 +137,8 @@ class Tree(Resource):
         began, stamp = time.time_ns(), Stamp()
         for name, _, status in self._listing:
             stamp.add(name, status)
-        what = repr((os.fspath(self.source), self.exclude, self.owner, self.group, self.mode, self.dir_mode))
+        shape = self.exclude, self.links, self.owner, self.group, self.mode, self.dir_mode
+        what = repr((os.fspath(self.source), *shape))
         return cache.digest(what, stamp, began, self._compared)
 
     def _compared(self) -> str:
@@ -171,30 +180,6 @@ def left_to_the_build(path: str) -> Script:
     It is neither compared with the source nor put back: what the site was proven with stays.
     """
     return sh(LISTING + _program("tree-built"), path=path, record=record_of(path))
-
-
-def _entry(tree: Tree, name: str, path: str, status: os.stat_result) -> Entry:
-    if stat.S_ISLNK(status.st_mode):
-        target = os.fspath(Path(path).readlink())
-        within = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-        source = os.path.realpath(tree.source)
-        led = os.path.realpath(path)  # through other links too
-        if (
-            target.startswith("/")
-            or within == ".."
-            or within.startswith("../")
-            or not f"{led}/".startswith(f"{source}/")
-        ):
-            raise InputError(
-                f"{path} is a link to {target}, outside of {tree.source}: put a file in its place"
-            )
-        return Entry("l", 0o777, tree.owner, tree.group, target)
-    if stat.S_ISDIR(status.st_mode):
-        return Entry("d", tree.dir_mode, tree.owner, tree.group, "")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is neither a file, a folder nor a link: exclude it or remove it")
-    mode = tree.mode | (tree.mode >> 2 & 0o111 if status.st_mode & stat.S_IXUSR else 0)
-    return Entry("f", mode, tree.owner, tree.group, sha256(Path(path), status))
 
 
 def record_of(path: str) -> str:
@@ -240,7 +225,7 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
             f"{tree.path}/{name} must give way to a file, but something declares a path below it"
         )
     upload = f"tree-{hashlib.sha256(os.fsencode(tree.path)).hexdigest()[:16]}"
-    sizes = {name: os.lstat(f"{tree.source}/{name}").st_size for name in (*change.send, *change.copy)}
+    sizes = {name: Path(tree.source, name).stat().st_size for name in (*change.send, *change.copy)}
     sent = {name: sizes[name] for name in change.send}
     packed = mostly_packed(sent)
     yield Upload(

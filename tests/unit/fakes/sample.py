@@ -72,7 +72,11 @@ def host(folder: Path, *apps: App) -> Host:
 def delivery(one: Host, **release: Any) -> Delivery:
     """A release for each of its sites that is present."""
     return Delivery(
-        {app.name: Release(NEW, app.folder, by="ada@desk", **release) for app in one.apps if app.server_names}
+        {
+            app.name: Release(NEW, app.source_folder, by="ada@desk", **release)
+            for app in one.apps
+            if app.server_names
+        }
     )
 
 

@@ -39,7 +39,7 @@ SICK = {
 }
 
 
-def asked(path: Path, answer: bytes) -> tuple[int, str, bytes]:
+def asked(path: Path, answer: bytes, scheme: str = "https") -> tuple[int, str, bytes]:
     """How ask.py ends, what it says, and what it asked."""
     got = []
 
@@ -54,7 +54,7 @@ def asked(path: Path, answer: bytes) -> tuple[int, str, bytes]:
         server.listen()
         thread = threading.Thread(target=serve)
         thread.start()
-        words = [str(path), "https", "example.com", "/healthz", "200", "r1", "7"]
+        words = [str(path), scheme, "example.com", "/healthz", "200", "r1", "7"]
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-", *words], input=ASK, capture_output=True, text=True, check=False
         )
@@ -69,6 +69,20 @@ def test_a_whole_answer_of_the_release_is_healthy(how: str, tmp_path: Path) -> N
     assert question.startswith(b"GET /healthz HTTP/1.1\r\nHost: example.com\r\n")
     assert b"\r\nX-Forwarded-Proto: https\r\n" in question
     assert question.endswith(b"\r\nConnection: close\r\n\r\n")
+
+
+REDIRECTS = {
+    "https": (b"302 Found\r\nLocation: /login\r\n", "health: {expect: 302}"),
+    "http": (b"301 Moved\r\nLocation: https://example.com/healthz\r\n", "give the site tls:"),
+}
+
+
+@pytest.mark.parametrize("scheme", REDIRECTS)
+def test_a_redirect_is_final_and_the_key_that_settles_it_is_named(scheme: str, tmp_path: Path) -> None:
+    answer, key = REDIRECTS[scheme]
+    code, said, _ = asked(tmp_path / "s", b"HTTP/1.1 " + answer + b"Content-Length: 0\r\n\r\n", scheme)
+    assert code == 3
+    assert key in said
 
 
 @pytest.mark.parametrize("answer", SICK)

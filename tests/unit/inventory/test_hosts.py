@@ -893,7 +893,7 @@ def test_our_own_inventory_describes_web1_before_it_is_up(monkeypatch: pytest.Mo
     (web1,) = Inventory.load(ROOT / "inventory", project=ROOT).select("staging")
     assert web1.address is None
     assert web1.app("hello").server_names == ("web1", "hello.example.com")
-    assert find(web1.app("hello").folder) == "requirements.txt"
+    assert find(web1.app("hello").source_folder) == "requirements.txt"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from deploy.errors import InputError
 from deploy.release.source import completed, release_of, resumed, whoami
+from deploy.resources.tree import EXCLUDE, Tree
 from deploy.schema.model import build
 from deploy.site.app import App
 from deploy.site.release import Release
@@ -195,7 +197,7 @@ def test_the_same_code_keeps_its_id_until_it_serves(begun: App) -> None:
 
 def test_other_code_is_another_release(begun: App) -> None:
     first = ship(begun, NOW)
-    (begun.folder / "hello.py").write_text("app = 1\n")
+    (begun.source_folder / "hello.py").write_text("app = 1\n")
     second = ship(begun, LATER)
     assert second.id != first.id
     assert ship(begun, LATER.replace(minute=30)).id == second.id
@@ -227,3 +229,159 @@ def test_two_releases_of_one_second_are_two(begun: App, serving: str) -> None:
 
 def test_a_clock_that_is_behind_gives_no_id_of_the_past(begun: App) -> None:
     assert ship(begun, NOW, "20261124-235959", "20261101-000000").id == "20261125-000000"
+
+
+# -- what is part of a release
+
+
+def shipped(release: Release) -> dict[str, str]:
+    """What a host would get: names with the text of files, links by where they lead."""
+    tree = Tree(
+        "/srv/hello/releases/1",
+        source=release.folder or Path(),
+        exclude=(*EXCLUDE, *release.left_out),
+        within=release.within,
+    )
+    found = {}
+    for name, entry in tree.entries.items():
+        if entry.type == "f":
+            found[name] = (tree.source / name).read_text()
+        elif entry.type == "l":
+            found[name] = f"-> {entry.content}"
+    return found
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_what_git_ignores_is_not_shipped_from_a_folder(tmp_path: Path, source: Path):
+    """An ignored name in one folder is shipped from another, where git tracks it."""
+    write(source, app="1", local="secret", conf__local="kept", logs__a="1")
+    (source / ".gitignore").write_text("/local\nlogs/\n")
+    git(source, "add", ".")
+    commit(source, "one")
+    write(source, new="untracked, and part of it")
+    assert set(shipped(taken(source, tmp_path))) == {"app", "app.py", ".gitignore", "conf/local", "new"}
+
+
+def test_a_barehostignore_says_it_instead_of_git(tmp_path: Path, source: Path):
+    """So that assets which were built here, and which git ignores, can be shipped."""
+    write(source, dist__app="built", docs__a="1", docs__b="2", raw="big")
+    (source / ".gitignore").write_text("dist/\n")
+    (source / ".barehostignore").write_text("# for hosts\ndocs/*\n!docs/b\n/raw\n")
+    commit(source, "one")
+    expected = {"app.py", ".gitignore", "dist/app", "docs/b"}
+    assert set(shipped(taken(source, tmp_path))) == expected
+    plain = tmp_path / "plain"
+    write(plain, raw="big", app="1")
+    (plain / ".barehostignore").write_text("raw\n")
+    assert set(shipped(taken(plain, tmp_path))) == {"app"}
+
+
+def test_a_folder_that_git_ignores_as_a_whole_is_shipped(tmp_path: Path, source: Path):
+    (source / ".gitignore").write_text("site/\n")
+    write(source, site__app="1")
+    git(source, "add", ".gitignore")
+    commit(source, "one")
+    assert set(shipped(taken(source / "site", tmp_path))) == {"app"}
+
+
+def test_the_site_may_lie_in_a_folder_of_its_source(tmp_path: Path, source: Path):
+    write(source, backend__app="1", frontend__app="2")
+    git(source, "add", ".")
+    commit(source, "one")
+    for where in (source, source.as_uri()):
+        assert shipped(taken(where, tmp_path, folder="backend")) == {"app": "1"}
+    with pytest.raises(InputError, match="mend folder: in the inventory"):
+        taken(source.as_uri(), tmp_path, folder="gone")
+
+
+def test_what_a_monorepo_shares_by_links_is_sent_in_their_place(tmp_path: Path, source: Path):
+    write(source, shared__lib__a="1", shared__one="2", backend__app="3")
+    (source / "shared" / "lib" / "deeper").symlink_to("../one")
+    (source / "backend" / "lib").symlink_to("../shared/lib")
+    (source / "backend" / "one").symlink_to("../shared/one")
+    (source / "backend" / "own").symlink_to("app")
+    git(source, "add", ".")
+    commit(source, "one")
+    expected = {"app": "3", "own": "-> app", "one": "2", "lib/a": "1", "lib/deeper": "2"}
+    for where in (source, source.as_uri()):
+        assert shipped(taken(where, tmp_path, folder="backend")) == expected
+    assert shipped(taken(source / "backend", tmp_path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "says"),
+    [
+        ("out", "/etc/hostname", "outside of"),
+        ("out", "../../x", "outside of"),
+        ("round", "..", "holds the link"),
+    ],
+)
+def test_a_link_out_of_the_work_tree_is_an_error(
+    tmp_path: Path, source: Path, link: str, target: str, says: str
+):
+    write(tmp_path, x="not yours")
+    write(source, backend__app="1")
+    (source / "backend" / link).symlink_to(target)
+    commit(source, "one")
+    with pytest.raises(InputError, match=says):
+        shipped(taken(source, tmp_path, folder="backend"))
+
+
+def test_submodules_are_part_of_a_git_source(tmp_path: Path, source: Path):
+    part = tmp_path / "part"
+    part.mkdir()
+    git(part, "init", "-q")
+    commit(part, "of the part")
+    commit(source, "one")
+    git(source, "-c", "protocol.file.allow=always", "submodule", "-q", "add", part.as_uri(), "lib/part")
+    git(source, "commit", "-q", "-m", "with a part")
+    one = taken(source.as_uri(), tmp_path)
+    assert shipped(one)["lib/part/app.py"] == "of the part"
+    assert one.folder is not None
+    (one.folder / "lib" / "part" / "left over").touch()
+    assert "lib/part/left over" not in shipped(taken(source.as_uri(), tmp_path))
+
+    mine = tmp_path / "mine"
+    git(tmp_path, "clone", "-q", source.as_uri(), "mine")
+    with pytest.raises(InputError, match=r"lib/part .* git submodule update --init"):
+        taken(mine, tmp_path)
+
+
+def test_a_pointer_of_git_lfs_is_never_shipped(tmp_path: Path, source: Path):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 48213\n"
+    write(source, static__logo=pointer)
+    commit(source, "one")
+    with pytest.raises(InputError, match="static/logo is only the pointer"):
+        shipped(taken(source, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("tag", "more", "version"),
+    [("v1.2.0", 0, r"1\.2\.0"), ("v1.2.0", 2, r"1\.2\.1\.dev2\+g.{7}"), (None, 0, r"0\.1\.dev1\+g.{7}")],
+)
+def test_a_project_that_asks_git_is_told_its_version(
+    tmp_path: Path, source: Path, tag: str | None, more: int, version: str
+):
+    (source / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools-scm"]\n')
+    git(source, "add", ".")
+    commit(source, "one")
+    if tag:
+        git(source, "tag", tag)
+    for number in range(more):
+        commit(source, f"more {number}")
+    assert re.fullmatch(version, taken(source, tmp_path).version)
+
+
+def test_a_project_outside_git_that_asks_for_it_has_a_version_too(tmp_path: Path):
+    write(tmp_path / "plain", app="1")
+    assert taken(tmp_path / "plain", tmp_path).version == ""
+    (tmp_path / "plain" / "setup.py").write_text(
+        "setup(use_scm_version=True, setup_requires=['setuptools_scm'])"
+    )
+    assert taken(tmp_path / "plain", tmp_path).version == "0.0.dev0"

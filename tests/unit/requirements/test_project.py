@@ -213,7 +213,7 @@ def test_poetrys_versions_of_python_in_the_words_of_everybody(poetry: str, speci
 
 
 PRINTED = {
-    "build-essential": "error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory",
+    "build-essential": "  error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'",
     "python3-dev": "src/_x.c:5:10: fatal error: Python.h: No such file or directory",
     "libpq-dev": "Error: pg_config executable not found.",
     "default-libmysqlclient-dev": "Exception: Can not find valid pkg-config name.",

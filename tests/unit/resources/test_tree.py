@@ -15,6 +15,7 @@ import pytest
 from msgspec import structs
 
 from deploy.errors import ApplyError, InputError, LookError
+from deploy.files.folders import anchored
 from deploy.resource import Upload
 from deploy.resources import tree as module
 from deploy.resources.tree import Tree, left_to_the_build, record_of
@@ -500,3 +501,31 @@ def test_an_owner_that_the_host_does_not_have_fails_and_says_so(tmp_path: Path, 
     assert done.returncode != 0
     assert b"barehost-none" in done.stderr
     assert not (tmp_path / "site").exists()
+
+
+def test_a_link_of_ours_takes_the_place_of_what_the_source_has(tmp_path: Path, source: Path) -> None:
+    (source / "data").mkdir()
+    (source / "data" / "kept").write_text("of the source")
+    links = (("data", "/srv/x/shared/data"), ("a/b/logs", "/srv/x/shared/a/b/logs"))
+    tree = Tree(str(tmp_path / "site"), source, exclude=("/data",), links=links, **OWNER)
+    local.settle(tree, tmp_path)
+    assert (tmp_path / "site" / "data").readlink() == Path("/srv/x/shared/data")
+    assert (tmp_path / "site" / "a" / "b" / "logs").is_symlink()
+    (tmp_path / "site" / "data").unlink()
+    assert local.change(tree)
+    assert tree.manifest != Tree(str(tmp_path / "site"), source, exclude=("/data",), **OWNER).manifest
+
+
+def test_a_link_below_a_file_is_an_error(source: Path) -> None:
+    (source / "data").write_text("a file")
+    with pytest.raises(InputError, match="data is no folder"):
+        _ = Tree("/srv/x", source, links=(("data/logs", "/srv/x"),)).entries
+
+
+def test_a_pattern_for_one_path_leaves_the_name_elsewhere(source: Path) -> None:
+    for folder in ("a", "b"):
+        (source / folder).mkdir(exist_ok=True)
+        (source / folder / "x[1]").write_text("1")
+    names = Tree("/srv/x", source, exclude=(anchored("a/x[1]"),)).entries
+    assert "a/x[1]" not in names
+    assert "b/x[1]" in names

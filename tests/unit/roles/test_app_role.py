@@ -213,3 +213,43 @@ def test_another_secret_means_another_activation(tmp_path: Path):
 def test_a_site_is_the_same_site_whatever_object_holds_its_secret(tmp_path: Path):
     one: App = site(tmp_path)
     assert one.secrets["SECRET_KEY"] == Secret(SECRET)
+
+
+def test_values_of_the_environment_may_name_the_places_of_the_release(tmp_path: Path):
+    env = {
+        "SETTINGS": "{release}/prod.ini",
+        "TOOL": "{venv}/bin/x",
+        "DATA": "{shared}",
+        "JSON": '{"root": 1}',
+    }
+    found = kinds(host(tmp_path, site(tmp_path, env=env)), KNOWN)
+    text = found[Activation].env.decode()
+    assert f'SETTINGS="/srv/hello/releases/{NEW}/prod.ini"' in text
+    assert f'TOOL="/srv/hello/venvs/{found[Venv].key}/bin/x"' in text
+    assert 'DATA="/srv/hello/shared"' in text
+    assert "root" in text
+    assert found[Built].env == found[Activation].env
+
+
+def test_a_folder_that_the_code_writes_to_is_a_link_into_the_shared_data(tmp_path: Path):
+    one = site(tmp_path, writable=["instance"])
+    (tmp_path / "site" / "instance").mkdir()
+    (tmp_path / "site" / "instance" / "local.db").write_text("of a developer")
+    entries = kinds(host(tmp_path, one), KNOWN)[Tree].entries
+    assert (entries["instance"].type, entries["instance"].content) == ("l", "/srv/hello/shared/instance")
+    assert "instance/local.db" not in entries
+    folder = said(host(tmp_path, one), KNOWN)["path:/srv/hello/shared/instance"]
+    assert (folder.owner, folder.mode) == ("hello", 0o750)
+
+
+def test_auto_that_finds_nothing_says_so(tmp_path: Path):
+    for requirements, remarks in (("auto", True), (None, False)):
+        one = site(tmp_path, requirements=requirements)
+        (tmp_path / "site" / "requirements.txt").unlink()
+        assert (Remark in kinds(host(tmp_path, one), KNOWN)) == remarks
+
+
+def test_a_package_from_git_brings_git_to_the_host(tmp_path: Path):
+    one = site(tmp_path)
+    (tmp_path / "site" / "requirements.txt").write_text("x @ git+https://example.com/x.git\n")
+    assert "package:git" in said(host(tmp_path, one), KNOWN)

@@ -107,6 +107,11 @@ SEGMENTS = "letters, digits, '.', '_', '-', '+', '@' and '/', without '.' or '..
             "'a.example' stands here twice",
         ),
         ({"static": {"/s/": "a"}, "media": {"/s/": "b"}}, "/s/ stands under both static and media"),
+        (
+            {"static": {"/s/": "a/b"}, "writable": ["a"]},
+            "the static folder a/b lies in a, which is writable as a whole",
+        ),
+        ({"writable": ["a/b", "a"]}, "the writable folder a/b lies in a, which is writable as a whole"),
         ({"static": {"/s/": "../up"}}, f"expected a relative folder of {SEGMENTS}, found '../up'"),
         ({"static": {"/s/": "."}}, f"expected a relative folder of {SEGMENTS}, found '.'"),
         ({"media": {"/s/": "/etc"}}, f"expected a relative folder of {SEGMENTS}, found '/etc'"),
@@ -300,9 +305,9 @@ def test_a_source_is_a_folder_or_a_git_url(source: str, git: bool):
 
 def test_folders_start_from_the_project_and_tilde_is_home(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/me")
-    assert app(project=Path("/p"), source="../site").folder == Path("/site")
+    assert app(project=Path("/p"), source="../site").source_folder == Path("/site")
     assert app(project=Path("/p"), wheels="~/wheels").wheels_folder == Path("/home/me/wheels")
-    assert app(project=Path("/p"), source="~nobody-of-that-name/x").folder == Path(
+    assert app(project=Path("/p"), source="~nobody-of-that-name/x").source_folder == Path(
         "/p/~nobody-of-that-name/x"
     )
     assert app().wheels_folder is None
