@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.files import cache
-from deploy.resources import tree as trees
 from deploy.resources.tree import Tree
+from deploy.resources.tree import source as trees
 
 
 @pytest.fixture
