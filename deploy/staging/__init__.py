@@ -76,12 +76,14 @@ def up(
     sudo_password: str | None = None,
     port: int = 22,
     behind: str | None = None,
+    containers: bool = False,
 ) -> StagingHost:
     """Boot a host, or give back the one that runs; one that was stopped starts with what it had.
 
     image: a frozen image to boot from instead of the bare suite. python: with Debian's Python, which a bare
     host has not. user: who logs in; other than root they have sudo, with `sudo_password` if that is given.
-    behind: the name of a running host that is the only way to this one.
+    behind: the name of a running host that is the only way to this one. containers: a container engine can run in it,
+    as in each host that boots from an image of such a one.
     Raises StagingError when this machine cannot, when the name is taken by a host asked for differently,
     or with the end of its console when it does not boot.
     """
@@ -97,6 +99,7 @@ def up(
         sudo_password=sudo_password,
         port=port,
         behind=behind,
+        containers=containers or (image is not None and place.image(image).containers),
         address="",
         network="",
         layers=(),
@@ -207,7 +210,10 @@ def freeze(name: str, image: str) -> Image:
         folder.mkdir(parents=True)
         record.upper.rename(folder / "upper")
         layers = (str(folder / "upper"), *record.layers)
-        machine.replace(folder / "image.json", json.dumps({"suite": record.suite, "layers": layers}))
+        if record.containers:
+            record.storage.rename(folder / "storage")
+        about = {"suite": record.suite, "layers": layers, "containers": record.containers}
+        machine.replace(folder / "image.json", json.dumps(about))
         _clear(record)
     return place.image(image)
 
@@ -312,7 +318,7 @@ def _listing(place: Space) -> str:
 
 
 def _same(present: Record, wanted: Record) -> None:
-    for field in ("suite", "python", "image", "user", "sudo_password", "port", "behind"):
+    for field in ("suite", "python", "image", "user", "sudo_password", "port", "behind", "containers"):
         if getattr(present, field) != getattr(wanted, field):
             raise StagingError(
                 f"staging host {wanted.name} is there with another {field.replace('_', ' ')}:"

@@ -27,6 +27,8 @@ done
 SYSTEMD = Path("/run/systemd/system")
 """Exists where this machine's own first process is systemd."""
 NOTES = Path("/run/systemd/nspawn")
+ENGINES = (Path("/var/lib/docker"), Path("/var/lib/containers"))
+"""Where Docker and Podman keep images."""
 START_SECONDS = 10.0
 BOOT_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -39,8 +41,23 @@ def mount(record: Record) -> None:
     if record.root.is_mount():
         return
     layers = ":".join(record.layers)
+    if record.containers:
+        _storage(record)
     options = f"lowerdir={layers},upperdir={record.upper},workdir={record.folder / 'work'}"
     run(["mount", "-t", "overlay", "barehost", "-o", options, str(record.root)])
+
+
+def _storage(record: Record) -> None:
+    """Folders for the images of container engines; a clone begins with those that its image was frozen with."""
+    if record.storage.exists():
+        return
+    begun = record.storage.with_name("storage.new")
+    if record.image and record.space.image(record.image).containers:
+        frozen = record.space.folder / "images" / record.image / "storage"
+        run(["cp", "-a", "--reflink=auto", "-T", str(frozen), str(begun)], timeout=PATIENCE)
+    for inside in ENGINES:
+        (begun / inside.name).mkdir(mode=0o711, parents=True, exist_ok=True)
+    begun.rename(record.storage)
 
 
 def unmount(record: Record) -> None:
@@ -88,6 +105,10 @@ def start(record: Record) -> None:
         "--capability=CAP_NET_ADMIN",
         f"--network-namespace-path={NAMESPACES / record.unique}",
     ]
+    if record.containers:
+        # engines keep keys and load programs for devices, which nspawn forbids; nothing else is opened to them
+        nspawn.append("--system-call-filter=@keyring bpf")
+        nspawn += [f"--bind={record.storage / inside.name}:{inside}" for inside in ENGINES]
     if Path("/sys/fs/cgroup/systemd").is_dir():
         # systemd 256 and later refuses cgroup v1 unless its own command line says this
         nspawn.append("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")

@@ -11,6 +11,18 @@ from deploy.staging.record import Record, Space
 
 KEY_TYPES = ("ed25519", "ecdsa")
 """A host offers both and only the first is pinned, as it happens with real hosts."""
+CGROUPS = """\
+# Written by staging: nspawn mounts the hierarchies of cgroup v1 read-only, and container engines make cgroups in all.
+[Unit]
+Description=Let container engines make cgroups
+DefaultDependencies=no
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'findmnt -rno TARGET -t cgroup | while read -r at; do mount -o remount,bind,rw "$at" || exit; done'
+"""
 
 
 def project_key(space: Space) -> None:
@@ -55,6 +67,13 @@ def imprint(record: Record) -> None:
     )
     replace(root / "etc/resolv.conf", resolvers())
     replace(root / "etc/ssh/sshd_config.d/10-staging.conf", f"Port {record.port}\nUseDNS no\n")
+    if record.containers:
+        unit = root / "etc/systemd/system/staging-cgroups.service"
+        replace(unit, CGROUPS)
+        wants = root / "etc/systemd/system/sysinit.target.wants" / unit.name
+        wants.parent.mkdir(exist_ok=True)
+        wants.unlink(missing_ok=True)
+        wants.symlink_to(f"../{unit.name}")
     _account(record)
 
 
@@ -92,5 +111,5 @@ def resolvers() -> str:
 
 def forget_overlay(record: Record) -> None:
     """Throw away what the host wrote; its root must not be mounted."""
-    for name in ("upper", "work"):
+    for name in ("upper", "work", "storage", "storage.new"):
         shutil.rmtree(record.folder / name, ignore_errors=True)

@@ -48,7 +48,12 @@ class Space:
         if not path.is_file():
             raise StagingError(f"no staging image {name!r}: staging.freeze(host, {name!r}) makes it")
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Image(name=name, suite=values["suite"], layers=tuple(values["layers"]))
+        return Image(
+            name=name,
+            suite=values["suite"],
+            layers=tuple(values["layers"]),
+            containers=values.get("containers", False),
+        )
 
 
 def space() -> Space:
@@ -59,11 +64,15 @@ def space() -> Space:
 
 @dataclass(frozen=True)
 class Image:
-    """Root layers to boot hosts from, the newest first, the bare base last."""
+    """Root layers to boot hosts from, the newest first, the bare base last.
+
+    containers: it was a host that runs containers, whose images its clones have.
+    """
 
     name: str
     suite: str
     layers: tuple[str, ...]
+    containers: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Record:
 
     address: its IPv4 address; network: the machine's staging network when it was given.
     layers: the read-only roots under its own overlay, the newest first.
+    containers: whether a container engine can run in it.
     made: False until it has booted once, so that a half-made host is known as one.
     """
 
@@ -87,6 +97,7 @@ class Record:
     address: str
     network: str
     layers: tuple[str, ...]
+    containers: bool = False
     made: bool = False
 
     @property
@@ -106,6 +117,11 @@ class Record:
     def upper(self) -> Path:
         """What the host wrote over its layers."""
         return self.folder / "upper"
+
+    @property
+    def storage(self) -> Path:
+        """Where container engines keep images, on this machine's own file system: overlays don't stack there."""
+        return self.folder / "storage"
 
     @property
     def log(self) -> Path:

@@ -17,6 +17,7 @@ from deploy.tasks.common import task
         "port": "sshd's port",
         "behind": "an existing host that is the only way to the new one",
         "python": "with Debian's Python, which a bare host has not",
+        "containers": "a container engine (Docker, Podman) can run in it",
     },
 )
 def up(
@@ -28,6 +29,7 @@ def up(
     port: int = 22,
     behind: str = "",
     python: bool = False,
+    containers: bool = False,
 ) -> None:
     """[NAME ...] Boot bare hosts (web1): sshd, no Python. A base takes half a minute once, a host a second."""
     from deploy import report, staging
@@ -41,6 +43,7 @@ def up(
             port=port,
             behind=behind or None,
             python=python,
+            containers=containers,
         )
         report.say(f"{host.name}: {host.suite} at {host.address}, {host.state}")
 

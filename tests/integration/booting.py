@@ -8,8 +8,13 @@ from typing import Protocol
 from deploy.staging import Image, StagingHost
 
 Prepare = Callable[[StagingHost], object]
-Freeze = Callable[[str, str, Prepare], Image]
 Clone = Callable[[Image], StagingHost]
+
+
+class Freeze(Protocol):
+    """Gives the image of a suite as `prepare` left it, made once a run."""
+
+    def __call__(self, name: str, suite: str, prepare: Prepare, *, containers: bool = ...) -> Image: ...
 
 
 class Boot(Protocol):
@@ -26,4 +31,5 @@ class Boot(Protocol):
         sudo_password: str | None = ...,
         port: int = ...,
         behind: str | None = ...,
+        containers: bool = ...,
     ) -> StagingHost: ...

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from booting import Boot, Clone, Freeze, Prepare
-from sites import Project, end_started, new_project
+from sites import Project, end_started, new_project, sh
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -186,12 +186,12 @@ def frozen(state: Path) -> Freeze:
             return frozen("served", "bookworm", lambda host: provision(host))
     """
 
-    def make(name: str, suite: str, prepare: Prepare) -> Image:
+    def make(name: str, suite: str, prepare: Prepare, *, containers: bool = False) -> Image:
         with locked(f"frozen-{staging.space().key}-{name}", seconds=900):
             present = {image.name: image for image in staging.images()}
             if name in present:
                 return present[name]
-            host = staging.up(f"make-{name}", suite=suite)
+            host = staging.up(f"make-{name}", suite=suite, containers=containers)
             try:
                 prepare(host)
                 return staging.freeze(host.name, name)
@@ -212,6 +212,30 @@ def no_command_outlives_its_test() -> Iterator[None]:
 def project(tmp_path: Path, state: Path) -> Project:
     """A user's project with the example site in it, and no inventory yet."""
     return new_project(tmp_path / "project", state)
+
+
+ENGINES = """
+set -e
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+cli=; apt-cache show docker-cli >/dev/null 2>&1 && cli=docker-cli
+apt-get -qq install -y --no-install-recommends docker.io $cli docker-compose mmdebstrap python3 busybox-static \\
+  >/dev/null 2>&1
+tar -C / -c bin/busybox | docker import - busybox:1
+"""
+
+
+@pytest.fixture(scope="session")
+def engines(frozen: Freeze) -> Callable[[str], Image]:
+    """`engines("trixie")`: a host that has Docker, Compose, mmdebstrap and the container image busybox:1."""
+
+    def image(suite: str) -> Image:
+        def install(host: StagingHost) -> None:
+            sh(host, ENGINES, timeout=400)
+
+        return frozen(f"engines-{suite}", suite, install, containers=True)
+
+    return image
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +22,7 @@ from sites import until
 
 from deploy import staging
 from deploy.errors import StagingError
-from deploy.staging import StagingHost
+from deploy.staging import Image, StagingHost
 from deploy.staging.machine import wait
 
 
@@ -77,6 +77,17 @@ def test_a_bare_host_boots_without_python_and_can_install_packages(bare: Boot, s
     )
     said = ssh(host, script).stdout.split()
     assert said == [suite, host.name, "none", host.address, host.name, "active", "sealed"]
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_a_host_for_containers_runs_them_and_so_does_its_clone(
+    suite: str, engines: Callable[[str], Image], clone: Clone
+) -> None:
+    host = clone(engines(suite))
+    assert host.state == "running"
+    inside = ssh(host, "docker run --rm busybox:1 /bin/busybox sh -c 'echo inside; ls /'")
+    assert inside.stdout.split()[:2] == ["inside", "bin"], inside.stderr
+    assert ssh(host, "docker info --format '{{.Driver}}'").stdout == "overlay2\n"
 
 
 def test_down_leaves_nothing_and_a_second_down_is_fine(bare: Boot) -> None:
