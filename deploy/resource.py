@@ -13,7 +13,7 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 from msgspec import Struct
 
-from deploy.errors import LookError
+from deploy.errors import InputError, LookError
 from deploy.shell import Command, Script, join, sh
 
 Value = str | int | bool | None
@@ -32,6 +32,7 @@ class Phase(enum.IntEnum):
     PACKAGES = 20  # one apt transaction
     ACCOUNTS = 30  # groups, users
     FOLDERS = 40  # directories that others need
+    SERVICES = 45  # what builds and migrations depend on: databases, caches; a files transaction of its own
     BUILD = 50  # trees, venvs, a release's build, Run: new paths that nothing uses yet
     MIGRATE = 55  # once a release for the whole fleet, before anything takes effect
     FILES = 60  # configuration, one transaction
@@ -149,6 +150,26 @@ class Change(Struct, Generic[Kind], frozen=True):
         return "remove" if self.expected is None else "change"
 
 
+class When:
+    """The phase that one resource takes effect in: its kind's, unless it was made with another.
+
+    A descriptor, and so the default of a field: what nobody names is asked of the class each time.
+    """
+
+    def __get__(self, one: Resource | None, owner: type[Resource]) -> Phase:
+        return owner.phase if one is None else one.__dict__.get("when", owner.phase)
+
+    def __set__(self, one: Resource, value: Phase | When | None) -> None:
+        if value is None or isinstance(value, When) or value == one.phase:
+            return
+        if value is not Phase.SERVICES or not Phase.FOLDERS <= one.phase <= Phase.UNITS:
+            raise InputError(
+                f"a {type(one).__name__} takes effect in the phase {one.phase.name}; when= takes Phase.SERVICES for "
+                "what builds and migrations need, and only of kinds from FOLDERS to UNITS"
+            )
+        one.__dict__["when"] = value
+
+
 @dataclass(frozen=True)
 class Resource(ABC):
     """What a host should hold. Subclasses are frozen, hashable dataclasses, and pure.
@@ -158,9 +179,11 @@ class Resource(ABC):
     scope: the part of the host that fails together, such as one site of several. Where a step of a scope fails, the
     scope's further steps are left out and its files go back, and everything else goes on. Empty: the host itself,
     whose failure ends the run. A resource must not depend on one of another scope.
+    when: the phase it takes effect in; that of its kind, or ``Phase.SERVICES`` for what builds and migrations need.
     """
 
     scope: str = field(default="", kw_only=True, compare=False, repr=False)
+    when: When = field(default=When(), kw_only=True, repr=False)
 
     phase: ClassVar[Phase]
     family: ClassVar[str]
@@ -170,11 +193,6 @@ class Resource(ABC):
     @abstractmethod
     def id(self) -> str:
         """``kind:name``, unique on a host; paths share ``path:`` whatever lies there."""
-
-    @property
-    def when(self) -> Phase:
-        """The phase this one takes effect in; that of its kind unless it says otherwise."""
-        return self.phase
 
     @abstractmethod
     def expected(self) -> State | None:
@@ -226,6 +244,10 @@ class Resource(ABC):
 
     def untouched(self, change: Change[Self]) -> str | None:
         """What is still true of a host where an apply failed before ``change`` was made; None: nothing of note."""
+        return None
+
+    def hinders(self, change: Change[Self]) -> str | None:
+        """Why nothing that depends on this one can work as long as ``change`` is not made; None: it can."""
         return None
 
     def advises(self) -> str | None:

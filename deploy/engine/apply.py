@@ -82,14 +82,21 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
     host's own log (who, from where, what), one line. An empty plan gives a program that only recovers.
     """
     changes = [change for change in plan.changes if change.resource.when <= through]
-    early = [change for change in changes if change.resource.when < Phase.FILES]
+    early = [change for change in changes if change.resource.when < Phase.SERVICES]
+    services = [change for change in changes if change.resource.when == Phase.SERVICES]
+    builds = [change for change in changes if Phase.SERVICES < change.resource.when < Phase.FILES]
     files = [change for change in changes if change.resource.when == Phase.FILES]
     units = [change for change in changes if change.resource.when == Phase.UNITS]
     late = [change for change in changes if change.resource.when > Phase.UNITS]
     scopes = tuple(dict.fromkeys(["", *(change.resource.scope for change in changes)]))
     builder = _Builder(scopes)
     builder.run(early)
-    staged = builder.transaction(files, units)
+    if services:
+        if builder.transaction("services", *_parted(services)):
+            builder.commit()
+        builder.lines.append(Script("event services"))
+    builder.run(builds)
+    staged = builder.transaction("files", files, units)
     open = staged & {change.resource.scope for change in late} - {""}
     if open:
         builder.keep(staged - open)
@@ -101,11 +108,10 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
         builder.run(late)
     lines = [
         sh(
-            "RUN=@{run} NONCE=@{nonce} scopes=@{scopes} parts=@{parts}",
+            "RUN=@{run} NONCE=@{nonce} scopes=@{scopes}",
             run=f"/var/lib/barehost/runs/{id}",
             nonce=nonce,
             scopes=" ".join(str(number) for number in range(1, len(scopes))),
-            parts=" ".join(builder.numbers(staged)),
         ),
         Script(RUNTIME.read_text(encoding="utf-8")),
         *builder.lines,
@@ -185,9 +191,12 @@ class _Builder:
         """What is in its place by now stays."""
         self.lines.append(Script("commit"))
 
-    def transaction(self, files: Sequence[Change[Resource]], units: Sequence[Change[Resource]]) -> set[str]:
+    def transaction(
+        self, name: str, files: Sequence[Change[Resource]], units: Sequence[Change[Resource]]
+    ) -> set[str]:
         """Stage, check, switch; then the units, each proven. Returns the scopes that have files in it.
 
+        name: the folder of its scripts. units: whatever takes effect once the files are in their places.
         They stay open until they are kept or committed: a failure of the host takes all back that are open, one of
         a scope its own.
         """
@@ -198,12 +207,13 @@ class _Builder:
             staged.setdefault(scope, []).append(step)
         whole = [step for steps in staged.values() for step in steps]
         if staged:
-            self._stage(staged, units)
+            self.lines.append(sh("transaction @{name} @{scopes}", name=name, scopes=self.numbers(staged)))
+            self._stage(name, staged, units)
             for scope in self.numbers(staged):
                 ids = [
                     one.resource.id for one in files if str(self.scopes.index(one.resource.scope)) == scope
                 ]
-                self.files[f"ids.{scope}"] = Script("".join(f"{id}\n" for id in ids))
+                self.files[f"{name}/ids.{scope}"] = Script("".join(f"{id}\n" for id in ids))
             for check in _checks([*files, *units]):
                 self.step(
                     "candidate",
@@ -215,16 +225,18 @@ class _Builder:
         self.run(units)
         return set(staged)
 
-    def _stage(self, staged: Mapping[str, Sequence[Staged]], units: Sequence[Change[Resource]]) -> None:
+    def _stage(
+        self, name: str, staged: Mapping[str, Sequence[Staged]], units: Sequence[Change[Resource]]
+    ) -> None:
         whole = [one for steps in staged.values() for one in steps]
         self.files |= {
-            "sweep": sh(
+            f"{name}/sweep": sh(
                 "rm -f -- @{left}\n",
                 left=[
-                    name for one in whole for name in (transaction.new(one.path), transaction.old(one.path))
+                    path for one in whole for path in (transaction.new(one.path), transaction.old(one.path))
                 ],
             ),
-            "undo": join(
+            f"{name}/undo": join(
                 [Script(transaction.UNDO), *self._undo(staged, units), Script('[ -z "${stuck-}" ]\n')]
             ),
         }
@@ -232,9 +244,9 @@ class _Builder:
         for scope, steps in staged.items():
             number = self.scopes.index(scope)
             self.files |= {
-                f"keep.{number}": transaction.each(transaction.keep(steps)),
-                f"rename.{number}": transaction.each(transaction.rename(one) for one in steps),
-                f"candidate.{number}": transaction.each(transaction.candidate(steps)),
+                f"{name}/keep.{number}": transaction.each(transaction.keep(steps)),
+                f"{name}/rename.{number}": transaction.each(transaction.rename(one) for one in steps),
+                f"{name}/candidate.{number}": transaction.each(transaction.candidate(steps)),
             }
             for one in steps:
                 if isinstance(one, Put):
@@ -292,6 +304,12 @@ def _steps(changes: Sequence[Change[Resource]]) -> Iterator[tuple[Step, str | No
         only = together[0].resource.id if len(together) == 1 else None
         for step in kind.steps(together):
             yield step, only, scope
+
+
+def _parted(changes: Sequence[Change[Resource]]) -> tuple[list[Change[Resource]], list[Change[Resource]]]:
+    """Those of kinds that are staged and take their places together, and all others, each in order."""
+    files = [change for change in changes if change.resource.phase == Phase.FILES]
+    return files, [change for change in changes if change.resource.phase != Phase.FILES]
 
 
 def _checks(changes: Sequence[Change[Resource]]) -> list[Check]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from deploy.engine.declare import declared
 from deploy.engine.events import Diff, Emit, Failure, Looking, Note, Planned, Report, Result
-from deploy.engine.failing import failure, unsettled, waiting
+from deploy.engine.failing import failure, hindered, unsettled, waiting
 from deploy.engine.look import Look
 from deploy.engine.plan import Plan, diff
 from deploy.engine.reach import Broken, Ending, Reach
@@ -32,7 +32,8 @@ class Wishes(Struct, frozen=True):
     """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
 
     about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;
-    None: whatever it leads to is carried out. leave_out: scopes that the run is not about.
+    None: whatever it leads to is carried out. leave_out: scopes that the run is not about. only_checked: phases that
+    the run looks at and changes nothing of: what differs there is a remark, or fails what cannot work without it.
     """
 
     about: str
@@ -41,6 +42,7 @@ class Wishes(Struct, frozen=True):
     diffs: bool = False
     through: Phase = Phase.LEAVE
     leave_out: frozenset[str] = frozenset()
+    only_checked: frozenset[Phase] = frozenset()
 
 
 def converge(
@@ -108,6 +110,8 @@ class _Run:
         """What differs, shown; the first plan must be the one that was saved, where one was."""
         within = [one for one in resources if one.when <= self.wishes.through]
         plan = diff(self.host.name, within, look.states, unfinished=look.unfinished)
+        if self.wishes.only_checked:
+            plan = self._checked(plan)
         self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
         if self.first is None:
             self.first = plan
@@ -116,6 +120,28 @@ class _Run:
         if not self.begun:
             self._hold(plan)
         return plan
+
+    def _checked(self, plan: Plan) -> Plan:
+        """The plan without what this run does not change; raises ApplyError where the host cannot do without that.
+
+        A scope that cannot is left out from here on.
+        """
+        others: list[Change[Resource]] = []
+        left: list[Change[Resource]] = []
+        for change in plan.changes:
+            (left if change.resource.when in self.wishes.only_checked else others).append(change)
+        for change in left:
+            if (problem := change.resource.hinders(change)) is None:
+                continue
+            failure = hindered(self.host, change, problem)
+            if not change.resource.scope:
+                raise Stopped(failure)
+            self.lost.setdefault(change.resource.scope, failure)
+        others = [change for change in others if change.resource.scope not in self.lost]
+        remarks = plan.remarks
+        if older := [change.resource.id for change in left if change.resource.hinders(change) is None]:
+            remarks = (*remarks, f"{', '.join(older)}: not as the inventory says; invoke provision brings it")
+        return replace(plan, changes=tuple(others), remarks=remarks)
 
     def _next(self, plan: Plan, look: Look) -> Plan | None:
         """What to carry out now; None when the run is over, an empty plan when the host is only looked at again."""

@@ -30,13 +30,30 @@ def failure(host: Host, plan: Plan, outcome: Outcome, broken: Broken) -> Failure
         script=step.script if step else None,
         exit_code=broken.exit_code,
         output=broken.output,
-        stands=_stands(plan, broken),
+        stands=_stands(plan, broken) + (SERVICES if broken.services and not broken.proven else ""),
         advice=_advice(plan, step.resource if step else None) or AGAIN,
         scope=scope,
     )
 
 
 AGAIN = "Mend the cause and run the same command again: it looks anew and does what is left."
+
+
+def hindered(host: Host, change: Change[Resource], problem: str) -> Failure:
+    """Why a run that does not change services cannot begin, for the host or the scope that depends on one."""
+    scope = change.resource.scope or None
+    where = f"{host.name}, {scope}" if scope else host.name
+    return Failure(
+        message=f"{where}: {problem}",
+        exit_code_of_run=ApplyError.exit_code,
+        resource=change.resource.id,
+        stands="Nothing was changed: what served before serves on.",
+        advice="invoke provision brings services to what the inventory says; then run this again.",
+        scope=scope,
+    )
+
+
+SERVICES = " What this run did to services was proven before this failed, and stays."
 
 
 def _advice(plan: Plan, id: str | None) -> str | None:

@@ -28,6 +28,7 @@ class Follower:
     outcome: Ending = Ending.LOST
     holder: str | None = None
     switched: bool = False
+    services: bool = False
     broken: list[Broken] = field(default_factory=list)
     failed: Broken | None = None
     restored: bool = False
@@ -78,6 +79,8 @@ class Follower:
             self.restored = self.switched  # else it was an earlier run's, undone before this one began
         elif kind == "switched":
             self.switched = True
+        elif kind == "services":
+            self.services = True
         elif kind == "finished":
             self.outcome = Ending(rest[0])
             if self.outcome is Ending.FAILED:
@@ -98,6 +101,7 @@ class Follower:
                 scope=scope,
                 restored=self.restored if not scope else False,
                 proven=scope in self.proven,
+                services=self.services,
             )
         )
 

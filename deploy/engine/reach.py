@@ -21,7 +21,8 @@ class Broken(Struct, frozen=True):
     """What failed of an apply: one scope, or (with an empty one) the host, which ends it.
 
     step: None where it was no step's. output: what it printed. restored: files that had taken their places were
-    put back. proven: what the scope brought had been proven before, and stays.
+    put back. proven: what the scope brought had been proven before, and stays. services: so had what this apply
+    did to services.
     """
 
     scope: str = ""
@@ -30,6 +31,7 @@ class Broken(Struct, frozen=True):
     output: tuple[str, ...] = ()
     restored: bool = False
     proven: bool = False
+    services: bool = False
 
 
 class Ending(StrEnum):

@@ -1,8 +1,9 @@
 # The fixed part of every apply: runs as root in a transient unit of its own, so that nothing but the host
 # itself can stop it half way. The plan's own part follows below it and calls these functions.
 #
-#   RUN    this run's folder: steps/N, blobs/, upload/, undo, sweep; for each scope S that has them: keep.S,
-#          rename.S, candidate.S (parts of the files transaction), failed.S (what to do when it fails), ids.S
+#   RUN    this run's folder: steps/N, blobs/, upload/; for each scope S that has one: failed.S (what to do when it
+#          fails); a folder for each files transaction, services/ and files/: undo, sweep, and for each scope that has
+#          files in it keep.S, rename.S, candidate.S, ids.S
 #   NONCE  marks the lines of the log that are events, not output
 #
 # A scope is a part of the host that fails by itself, by its number. Its steps end with the first that fails, and its
@@ -67,9 +68,17 @@ swept() {
   sync -f "$STATE"
 }
 
+# From here on files belong to this transaction. What one before it brought is committed; where some of that could not
+# go back, no other may begin.
+transaction() { # name scopes
+  [ -z "${stuck-}" ] || fail 0
+  T=$RUN/$1; shift; parts=$*
+}
+T=$RUN/none
+
 # Before anything is staged, the host knows what to sweep away should the run end here.
 announce() {
-  mv -f "$RUN/sweep" "$STATE/sweep" && sync -f "$STATE" || fail 0
+  mv -f "$T/sweep" "$STATE/sweep" && sync -f "$STATE" || fail 0
 }
 
 folder() { [ -d "$1" ] || mkdir -p -- "$1"; }
@@ -110,7 +119,7 @@ candidate() { # number seconds scope label
 lay() { # scopes: what they staged makes the candidate
   rm -rf "$CANDIDATE" && mkdir "$CANDIDATE" || return
   for one; do
-    lost "$one" || [ ! -e "$RUN/candidate.$one" ] || (. "$RUN/candidate.$one") || return
+    lost "$one" || [ ! -e "$T/candidate.$one" ] || (. "$T/candidate.$one") || return
   done
 }
 
@@ -127,15 +136,15 @@ accepts() { # step seconds: what the check prints lies in $RUN/check, its exit c
 # From here to commit() the undo on the disk takes everything back that is not kept, also after a power cut.
 switch() {
   for part in $parts; do
-    lost "$part" || (. "$RUN/keep.$part") || fail "$part"
+    lost "$part" || (. "$T/keep.$part") || fail "$part"
   done
   rm -rf "$STATE/kept" && mkdir "$STATE/kept" || fail 0
   for part in $parts; do
     lost "$part" && { : > "$STATE/kept/$part" || fail 0; } # nothing of it is in place
   done
-  sync -f "$STATE" && mv -f "$RUN/undo" "$STATE/undo" && sync -f "$STATE" || fail 0
+  sync -f "$STATE" && mv -f "$T/undo" "$STATE/undo" && sync -f "$STATE" || fail 0
   for part in $parts; do
-    lost "$part" || (. "$RUN/rename.$part") || fail "$part"
+    lost "$part" || (. "$T/rename.$part") || fail "$part"
   done
   event switched
 }
@@ -157,6 +166,7 @@ proved() { # scope: what it brought works, its files as well; what fails in it n
 commit() {
   [ -z "${stuck-}" ] || return 0 # some files could not go back: a later run tries again
   rm -f "$STATE/undo" && sync -f "$STATE" && (. "$STATE/sweep") && rm -rf "$STATE/kept" && rm -f "$STATE/sweep"
+  rm -rf "$CANDIDATE" "$T"/ids.*
   event committed
 }
 
@@ -175,8 +185,8 @@ lose() { # scope
   settle
   abandon "$1"
   case "$proofs" in *" $1 "*) return ;; esac
-  [ ! -e "$RUN/ids.$1" ] || cat "$RUN/ids.$1" >> "$RUN/lost-ids"
-  if [ -e "$STATE/undo" ] && [ -e "$RUN/rename.$1" ] && [ ! -e "$STATE/kept/$1" ]; then
+  for ids in "$RUN"/*/"ids.$1"; do [ ! -e "$ids" ] || cat "$ids" >> "$RUN/lost-ids"; done
+  if [ -e "$STATE/undo" ] && [ -e "$T/rename.$1" ] && [ ! -e "$STATE/kept/$1" ]; then
     if sh "$STATE/undo" "$1" 9>&-; then event restored "$1"
     else echo "some files could not be put back yet; the next run tries again"; stuck=1; fi
   fi
@@ -190,7 +200,7 @@ finish() { # outcome
   [ "$1" != done ] || [ "$ended" = ' ' ] || set -- partly
   read -r about < "$RUN/about"
   printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$about" >>/var/log/barehost.log
-  rm -rf "$RUN/blobs" "$RUN/upload" "$RUN/steps" "$RUN"/candidate* "$CANDIDATE"
+  rm -rf "$RUN/blobs" "$RUN/upload" "$RUN/steps" "$RUN/services" "$RUN/files" "$CANDIDATE"
   echo "$1" > "$RUN/outcome"
   event finished "$1"
 }

@@ -185,6 +185,7 @@ class Template(File):
         mode: int = 0o644,
         check: Check | None = None,
         scope: str = "",
+        when: Phase | None = None,
         **values: Any,
     ) -> None:
         project: Path | None = getattr(values.get("host"), "project", None)
@@ -200,6 +201,7 @@ class Template(File):
             "check": check,
             "template": template,
             "scope": scope,
+            "when": when,
         }.items():
             object.__setattr__(self, name, value)
         self.__post_init__()
@@ -242,9 +244,10 @@ class Directory(Pathlike):
     mode: int = 0o755
     state: Presence = "present"
 
-    @property
-    def when(self) -> Phase:
-        return Phase.LEAVE if self.state == "absent" else self.phase
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.state == "absent":
+            self.__dict__["when"] = Phase.LEAVE
 
     def expected(self) -> State | None:
         if self.state == "absent":

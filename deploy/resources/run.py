@@ -9,14 +9,16 @@ The user is changed by setpriv, not by runuser or su: those open a PAM session, 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
-from deploy.resource import Change, Phase, Resource, State, Step
-from deploy.shell import Command, Script, join, quote, sh
+from deploy.resource import Change, Phase, Resource, State, Step, Upload
+from deploy.shell import Command, Script, Secret, join, quote, sh
 
 LOOK_SECONDS = 20
 """How long an ``unless`` may take; a look is asked for in every run, so longer is an error."""
@@ -29,7 +31,8 @@ class Run(Resource):
     command, unless: text for ``sh -e``, trusted as the role is; data goes into it by :func:`deploy.shell.sh`.
     creates: an absolute path that is there afterwards. Exactly one of ``creates`` and ``unless`` is given.
     user: who runs both; None: root. cwd: where; environment: pairs, visible to root on the host, so no secrets.
-    timeout: seconds.
+    timeout: seconds. stdin: what the command, but not ``unless``, reads on its standard input; it is in no argument, no
+    environment and no file that anybody but root can read. None: it reads nothing.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Run(Resource):
     cwd: str = "/"
     environment: tuple[tuple[str, str], ...] = ()
     timeout: int = 600
+    stdin: Secret | None = field(default=None, repr=False)
 
     phase: ClassVar[Phase] = Phase.BUILD
     family: ClassVar[str] = "run"
@@ -91,7 +95,13 @@ class Run(Resource):
     def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            yield Command(one.name, sh("@{inside} || exit", inside=_inside(one, one.command)), one.timeout)
+            inside = _inside(one, one.command)
+            if one.stdin is not None:
+                upload = f"run-{hashlib.sha256(one.name.encode()).hexdigest()[:16]}"
+                given = one.stdin.reveal().encode(errors="surrogateescape")
+                yield Upload(upload, partial(iter, (given,)), 1, len(given))
+                inside = sh('@{inside} < "$UPLOAD"/@{upload}', inside=inside, upload=upload)
+            yield Command(one.name, sh("@{inside} || exit", inside=inside), one.timeout)
 
 
 def _look(run: Run) -> Script:

@@ -90,6 +90,10 @@ class Unit(Resource):
     def checks(self) -> Iterable[Check]:
         return self.checks_on
 
+    def hinders(self, change: Change[Self]) -> str | None:
+        active = (change.actual or {}).get("active", "not there")
+        return f"{self.name} is {active}" if self.running and active != "active" else None
+
     def without(self, lost: Collection[str]) -> Self:
         """A file that could not be brought about is not one that the service should have loaded."""
         if not any(one.id in lost for one in self.watched):

@@ -14,6 +14,7 @@ from msgspec import structs
 from deploy.engine.apply import Program, compile_plan
 from deploy.engine.declare import declared
 from deploy.engine.plan import Plan, diff
+from deploy.errors import InputError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Blob, Change, Check, Command, Phase, Put, Remove, Resource, Step, Symlink, Upload
@@ -634,3 +635,121 @@ def test_a_folder_is_made_before_the_files():
         {"path:/etc/x/y": None, "path:/etc/x": None},
     )
     assert [change.resource.id for change in plan.changes] == ["path:/etc/x", "path:/etc/x/y"]
+
+
+# Services: a transaction of its own, before what depends on them
+
+
+def service(box: Sandbox, text: str = "new") -> Change:
+    return create(File(f"{box.target}/service.conf", text, when=Phase.SERVICES))
+
+
+def test_services_are_in_their_places_and_proven_before_anything_is_built(tmp_path: Path):
+    made = program(
+        create(File("/etc/site", "x")),
+        create(Thing("build")),
+        create(Unit("db.service", when=Phase.SERVICES)),
+        create(File("/etc/db", "x", when=Phase.SERVICES)),
+        create(Unit("web.service")),
+    )
+    lines = made.text.splitlines()
+    labels = [one.label for one in made.steps]
+    assert labels == [
+        "start db.service",
+        "enable db.service",
+        "make thing:build",
+        "start web.service",
+        "enable web.service",
+    ]
+    order = [
+        line for line in lines if line.startswith(("transaction ", "commit", "event services", "switch"))
+    ]
+    assert order[-7:] == [
+        *("transaction services 0", "switch", "commit", "event services"),
+        *("transaction files 0", "switch", "commit"),
+    ]
+
+
+@needs_root
+class TestServices:
+    def test_what_is_proven_stays_when_a_build_or_a_file_fails_later(self, box: Sandbox):
+        (box.target / "service.conf").write_text("old")
+        (box.target / "site").write_text("old")
+        site = create(File(f"{box.target}/site", "new"))
+        for number, broken in enumerate((create(Broken("build")), failing())):
+            code, events = box.run(program(service(box), site, broken, id=f"one-{number}"))
+            assert code == 1
+            assert events[:3] == ["switched", "committed", "services"]
+            assert (box.target / "service.conf").read_text() == "new"
+            assert (box.target / "site").read_text() == "old"
+            assert box.left == []
+
+    def test_a_service_that_does_not_come_up_takes_its_files_back_and_nothing_is_built(self, box: Sandbox):
+        (box.target / "service.conf").write_text("old")
+        broken = replace(Broken("db"))
+        broken.__dict__["when"] = Phase.SERVICES
+        code, events = box.run(program(service(box), create(broken), create(Thing("build"))))
+        assert (code, events) == (
+            1,
+            ["switched", "begin 0 start it", "end 0 3", "restored", "finished failed"],
+        )
+        assert (box.target / "service.conf").read_text() == "old"
+        assert box.left == []
+
+    def test_killed_at_every_command_each_transaction_is_all_old_or_all_new(self, box: Sandbox):
+        def start() -> None:
+            for name in ("service.conf", "service.more", "site", "site.more"):
+                (box.target / name).write_text("old")
+
+        changes = [
+            create(File(f"{box.target}/{name}", "new", when=when))
+            for when, names in (
+                (Phase.SERVICES, ("service.conf", "service.more")),
+                (None, ("site", "site.more")),
+            )
+            for name in names
+        ]
+        box.count_commands()
+        start()
+        box.run(program(*changes))
+        last, outcomes = box.counted, []
+        for point in range(1, last + 1):
+            start()
+            box.run(program(*changes, id=f"kill-{point}"), kill_at=point)
+            box.run(program(id=f"recover-{point}"))
+            texts = [
+                {(box.target / name).read_text() for name in pair}
+                for pair in (("service.conf", "service.more"), ("site", "site.more"))
+            ]
+            assert all(len(one) == 1 for one in texts), f"a mix after a kill at command {point} of {last}"
+            outcomes.append("".join(text for one in texts for text in one))
+            assert box.left == [], f"left after a kill at command {point}"
+        assert list(dict.fromkeys(outcomes)) == ["oldold", "newold", "newnew"]
+
+    def test_files_that_cannot_go_back_end_the_run_before_another_transaction_begins(self, box: Sandbox):
+        (box.target / "service.conf").write_text("old")
+        lost = replace(Broken("db"), scope="shop")
+        lost.__dict__["when"] = Phase.SERVICES
+        conf = File(f"{box.target}/service.conf", "new", when=Phase.SERVICES, scope="shop")
+        box.install("mv", '#!/bin/sh\n[ ! -e "$BOX/stuck" ] || exit 1\nexec /usr/bin/mv "$@"\n')
+        box.install("sleep", '#!/bin/sh\n: > "$BOX/stuck"\n')
+        one = program(create(conf), create(lost), create(File(f"{box.target}/site", "new")))
+        stuck = replace(one, steps=(structs.replace(one.steps[0], script=sh("sleep 0; exit 3")),))
+        code, events = box.run(stuck)
+        assert (code, events[-1]) == (1, "finished failed")
+        assert (box.box / "lib" / "undo").exists(), "the next run tries again"
+        assert not (box.target / "site").exists()
+        (box.box / "stuck").unlink()
+        box.run(program(id="later"))
+        assert (box.target / "service.conf").read_text() == "old"
+        assert box.left == []
+
+
+@pytest.mark.parametrize("phase", [Phase.FILES, Phase.PACKAGES, Phase.SWITCH])
+def test_only_what_can_come_earlier_may_be_a_service(phase: Phase):
+    if phase is Phase.FILES:
+        with pytest.raises(InputError, match=r"when= takes Phase\.SERVICES"):
+            File("/etc/x", when=Phase.BUILD)
+    else:
+        with pytest.raises(InputError, match="PACKAGES"):
+            Package("nginx", when=phase if phase is Phase.SWITCH else Phase.SERVICES)

@@ -16,7 +16,7 @@ from deploy.engine.events import Event, Failure, Note, Planned, Report
 from deploy.errors import ApplyError, InputError, LockedError, LookError, UnsettledError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
-from deploy.resource import Deferred, Phase, Resource
+from deploy.resource import Change, Deferred, Phase, Resource
 from deploy.resources.path import File
 from deploy.roles import Role
 from deploy.shell import Secret
@@ -407,3 +407,34 @@ def test_an_apply_that_lost_a_scope_is_not_a_pass_too_many():
 def test_a_run_about_a_part_of_a_host_forgets_no_answers() -> None:
     known = structs.replace(BARE, own={"kernel": "Linux"})
     assert Run(FakeHost(), says(Thing("a")), known=known).facts.own == {"kernel": "Linux"}
+
+
+class Service(Thing):
+    """What others cannot do without where it is absent; another value is only older."""
+
+    def hinders(self, change: Change) -> str | None:
+        return f"{self.name} is not there" if change.actual is None else None
+
+
+CHECKED = frozenset({Phase.SERVICES})
+
+
+def test_a_run_that_only_checks_services_changes_none_and_says_which_is_older():
+    host = FakeHost({"thing:db": {"value": "older"}})
+    run = Run(host, says(Service("db", at=Phase.SERVICES), Thing("code")), only_checked=CHECKED)
+    assert run.report.changed == ("thing:code",)
+    assert host.states["thing:db"] == {"value": "older"}
+    assert any("thing:db" in note.text for note in run.told(Note))
+
+
+def test_a_run_that_only_checks_services_ends_before_any_change_where_one_is_not_there():
+    host = FakeHost()
+    run = Run(host, says(Service("db", at=Phase.SERVICES), Thing("code")), only_checked=CHECKED)
+    assert run.failure.resource == "thing:db"
+    assert host.calls == ["look"]
+    shop = Service("db", at=Phase.SERVICES, scope="shop")
+    other = Run(
+        host, says(shop, Thing("code", scope="shop"), Thing("other", scope="blog")), only_checked=CHECKED
+    )
+    assert other.failure.scope == "shop"
+    assert host.states.keys() == {"thing:other"}

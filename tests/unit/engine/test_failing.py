@@ -53,3 +53,9 @@ def test_what_was_not_made_any_more_says_what_is_as_it_was(failed: str, there: b
 def test_a_step_that_says_it_itself_is_believed() -> None:
     assert stands(plan(Switch("shop", at=Phase.SWITCH)), step(None, REFUSED)) == REFUSED
     assert "put back" in str(stands(plan(Thing("a")), step("thing:a"), restored=True))
+
+
+def test_services_that_were_proven_before_it_failed_are_said_to_stay():
+    one = plan(Thing("a"))
+    assert str(stands(one, step("thing:a"), services=True)).endswith(" and stays.")
+    assert not str(stands(one, step("thing:a"))).endswith(" and stays.")

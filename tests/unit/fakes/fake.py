@@ -36,9 +36,8 @@ class Thing(Resource):
     def id(self) -> str:
         return f"thing:{self.name}"
 
-    @property
-    def when(self) -> Phase:
-        return self.at
+    def __post_init__(self) -> None:
+        self.__dict__["when"] = self.at
 
     def expected(self) -> State | None:
         return {"value": self.value} if self.wanted else None

@@ -11,7 +11,7 @@ from deploy.errors import InputError, LookError
 from deploy.resource import Change
 from deploy.resources import run as module
 from deploy.resources.run import Run
-from deploy.shell import Command, sh
+from deploy.shell import Command, Secret, sh
 from tests.unit.fakes import local
 
 
@@ -108,3 +108,14 @@ def test_a_command_that_fails_fails_the_step(tmp_path: Path, command: str, code:
 def test_what_makes_no_sense_is_an_error(fields: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         Run("r", "true", **fields)  # type: ignore[arg-type]
+
+
+def test_a_secret_on_stdin_is_in_no_script_and_reaches_the_command(tmp_path: Path) -> None:
+    secret = "pass $(word) 'x'\n"
+    run = Run(
+        "keep it", sh("cat > @{to}", to=f"{tmp_path}/got"), creates=f"{tmp_path}/got", stdin=Secret(secret)
+    )
+    steps = local.settle(run, tmp_path / "host")
+    assert (tmp_path / "got").read_text() == secret
+    assert all("word" not in step.script for step in steps if isinstance(step, Command))
+    assert "word" not in repr(run)
