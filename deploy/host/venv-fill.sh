@@ -17,10 +17,14 @@ export TMPDIR="$build/tmp" PIP_CACHE_DIR=@{cache} PIP_NO_INPUT=1
 "$python" -I -m venv --without-pip -- "$path"
 "$path/bin/python" -Im zipfile -e "$pip" "$build/pip"
 pip() { PYTHONPATH="$build/pip" "$path/bin/python" -m pip --disable-pip-version-check "$@"; }
+# A package may leave a process behind that holds pip's output open for ever: so what pip prints goes to a file, which is
+# followed until pip ends.
 install() { # what to install, in words of pip
-  { pip install --no-compile --progress-bar=off --no-warn-script-location @{offline} "$@" 2>&1 ||
-    echo "$?" > "$build/failed"; } | tee "$build/printed"
-  [ ! -e "$build/failed" ] || lacking
+  : > "$build/printed"
+  pip install --no-compile --progress-bar=off --no-warn-script-location @{offline} "$@" > "$build/printed" 2>&1 &
+  installing=$!
+  tail -n +1 -s 0.1 -f --pid="$installing" -- "$build/printed"
+  wait "$installing" || lacking
 }
 held() { pip list --format=freeze; } # what is there by now, as constraints
 lacking() { # say what the host would need for what pip could not build
@@ -39,6 +43,6 @@ packages: [$(echo $missing | sed 's/ /, /g')] under the site in the inventory in
 @{rounds}
 # A release that is a package of its own is found where the process is told, after everything else.
 printf '%s\n' 'import os, site; place = os.environ.get("BAREHOST_PACKAGES", ""); os.path.isdir(place) and site.addsitedir(place)' \
-  > "$("$path/bin/python" -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))')/barehost.pth"
+  > "$path/lib/python"@{version}/site-packages/barehost.pth
 # what cannot be compiled (templates, code for other versions) is imported by nobody
 "$path/bin/python" -Im compileall -q -j 0 -- "$path/lib" >/dev/null 2>&1 || :

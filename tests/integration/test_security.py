@@ -180,7 +180,6 @@ def test_a_build_reads_nothing_that_a_site_could_write_and_leaves_nothing_runnin
         assert spelled not in sh(host, f"{logs}; cat /var/log/barehost.log; journalctl --no-pager -o cat")
 
 
-@pytest.mark.xfail(reason="failed in its last whole run, cause not found yet", strict=False)
 def test_a_package_reads_nothing_that_another_sites_package_left(host: StagingHost, project: Project) -> None:
     spread = (
         "import os, subprocess, sys\n"
