@@ -234,7 +234,6 @@ def test_nothing_to_go_back_to_is_an_error(served: Served, clone: Clone, project
     )
 
 
-@pytest.mark.xfail(reason="failed in its last whole run, cause not found yet", strict=False)
 def test_the_current_the_previous_and_the_newest_healthy_releases_stay_and_nothing_else(
     served: Served, clone: Clone, project: Project
 ) -> None:
@@ -243,7 +242,7 @@ def test_the_current_the_previous_and_the_newest_healthy_releases_stay_and_nothi
     first = serving(host)
     for number in range(3):
         edit(project, f"# version {number}")
-        (project.folder / "site/requirements.txt").write_text(f"flask\n# another venv: {number}\n")
+        (project.folder / "site/requirements.txt").write_text(f"flask>=2.{number}\n")
         ship(project)
     newest, before = list(listed(project))
     assert serving(host) == newest
