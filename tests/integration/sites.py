@@ -72,7 +72,10 @@ STARTED: list[subprocess.Popen[str]] = []
 """Commands that tests have started; what still runs when its test is over is ended then."""
 
 
-OF_HOSTS = ("provision", "plan", "release", "rollback", "restart", "releases", "history", "status", "verify")
+OF_HOSTS = (
+    *("provision", "plan", "release", "rollback", "restart", "maintenance", "run"),
+    *("releases", "history", "status", "logs", "verify"),
+)
 """Tasks that are about all hosts of the inventory where none is named."""
 
 
@@ -135,7 +138,8 @@ class Project:
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """A command that runs while the test goes on."""
         if words[0] in OF_HOSTS and "--host" not in words and self.hosts:
-            words = (*words, "--host", ",".join(self.hosts))
+            end = words.index("--") if "--" in words else len(words)
+            words = (*words[:end], "--host", ",".join(self.hosts), *words[end:])
         process = subprocess.Popen(
             [str(INVOKE), *words],
             cwd=self.folder,

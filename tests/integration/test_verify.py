@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from booting import Boot, Clone
+from releasing import edit, ship
 from sites import HELLO, Project, Run, ask, new_project, sh
 
 from deploy.staging import Image, StagingHost
@@ -326,6 +327,8 @@ def test_status_shouts_when_hosts_run_different_releases(
 ) -> None:
     hosts = [clone(served("bookworm")), clone(served("trixie"))]
     project.inventory({host: {"apps": {"hello": HELLO}} for host in hosts})
+    edit(project, "# what one of them does not have")
+    ship(project, "--host", hosts[0].name)
     done = project.run("status", "--host", hosts[0].name, "--host", hosts[1].name)
     assert done.code == 0
     assert "Attention: hello runs 2 releases at once: " in done.out
