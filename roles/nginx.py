@@ -29,6 +29,10 @@ VERSION = Fact(
 )
 """Such as ``1.22.1``; nothing where Nginx is not installed."""
 
+MARKS = "/etc/nginx/barehost.d"
+"""One file for the host and one for each site, with the digest of what Nginx reads of it. The default server answers
+with all of them at ``/.barehost/config``, so that a reload can be proven."""
+
 
 def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Resource]:
     """One Nginx before every site of the host; a name that no site has gets no answer."""
@@ -64,9 +68,10 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
         ),
     ]
     sites = {app.name: site(host, app, facts) for app in host.apps}
-    config = [*shared, *sites.values(), Link("/etc/nginx/sites-enabled/default", state="absent")]
-    digest = fingerprint(config)
-    config.append(File("/etc/nginx/barehost.digest", f'return 200 "{digest}";\n'))
+    shared.append(Link("/etc/nginx/sites-enabled/default", state="absent"))
+    yield Directory(MARKS)
+    config = [*shared, File(f"{MARKS}/00-host.conf", f'set $loaded "{fingerprint(shared)}";\n')]
+    config += [one for app in host.apps for one in (sites[app.name], mark(app, sites[app.name]))]
     yield from config
 
     yield Directory("/etc/systemd/system/nginx.service.d")
@@ -79,7 +84,7 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
         reload_on=tuple(config),
         restart_on=(limits,),
         checks_on=(Check("nginx -t", sh("umask 027; nginx -t -q")),),  # it makes the logs that are missing
-        proof=proof(digest, ports(apps)[0], facts.cores),
+        proof=proof(ports(apps)[0], facts.cores),
         hup=True,
         log="/var/log/nginx/error.log",
     )
@@ -105,6 +110,15 @@ def site(host: Host, app: App, facts: Facts) -> File:
         scope=app.name,
         **dialect(facts),
     )
+
+
+def mark(app: App, site: File) -> File:
+    """What the site's configuration adds to the answer by which a reload is proven. Of the site's scope: where its
+    configuration is refused or goes back, so does this."""
+    path = f"{MARKS}/{app.name}.conf"
+    if app.state == "absent":
+        return File(path, state="absent", scope=app.name)
+    return File(path, f'set $loaded "${{loaded}}{fingerprint([site])}";\n', scope=app.name)
 
 
 def default(apps: Sequence[App], facts: Facts) -> dict[str, Any]:
@@ -148,13 +162,13 @@ def version(facts: Facts) -> tuple[int, ...]:
 
 
 def fingerprint(config: Sequence[File | Link]) -> str:
-    """One digest over everything Nginx is to have loaded; it answers with it once it has."""
+    """One digest over these files, as they should be."""
     lines = (f"{one.path} {one.expected()}\n" for one in config)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def proof(digest: str, port: int, cores: int | None) -> Script:
-    """Succeeds once a worker of Nginx answers with this digest, which only the new configuration holds.
+def proof(port: int, cores: int | None) -> Script:
+    """Succeeds once a worker of Nginx answers with the marks that lie on the disk: those of the new configuration.
 
     After a reload the old workers go on beside the new ones, and the kernel wakes the old ones first. So many are asked
     at once, until one of the new ones has to answer: 40 ms until that is seen instead of 120. Then the old ones are
@@ -162,10 +176,12 @@ def proof(digest: str, port: int, cores: int | None) -> Script:
     A reload that failed at a taken port says 0 all the same. Bash's own sockets, since a bare host has no curl.
     """
     return sh(
-        "timeout 2 bash -c @{ask} ask @{port} @{digest} @{count} &&\n" + RETIRE,
+        r"""marks=$(sed -n 's/.*\([0-9a-f]\{64\}\)";$/\1/p' @{marks}/*.conf | tr -d '\n')"""
+        "\n"
+        'timeout 2 bash -c @{ask} ask @{port} "$marks" @{count} &&\n' + RETIRE,
         ask=ASK,
+        marks=MARKS,
         port=port,
-        digest=digest,
         count=min(16 * (cores or 2), 64),
     )
 

@@ -37,10 +37,20 @@ until { @{proof}
   now; [ "$now" -lt "$deadline" ] || complain @{failed}
   sleep 0.02
 done
-# What a scope that has failed did not bring is not among what was loaded.
-loaded() {
-  if [ -s "$RUN/lost-ids" ]; then
-    printf '%s\n' "$@" | awk 'NR == FNR { lost[$0]; next } !(substr($0, index($0, " ") + 1) in lost)' "$RUN/lost-ids" -
-  else printf '%s\n' "$@"; fi
+# What a scope that has failed did not bring was read as it lies on the disk.
+lost() { [ -s "$RUN/lost-ids" ] && grep -qxF -e "$1" "$RUN/lost-ids"; } # id
+lies() { # path: its digest, as a look takes it
+  if [ -L "$1" ]; then readlink -n -- "$1" | sha256sum
+  elif [ -f "$1" ]; then sha256sum < "$1"
+  else echo absent
+  fi
 }
-loaded "$id" @{lines} > @{record}.new && mv -f -- @{record}.new @{record}
+loaded() {
+  printf '%s\n' "$id"
+  for line; do
+    input=${line#* }
+    if lost "$input"; then sum=$(lies "${input#path:}") && line="${sum%% *} $input" || return; fi
+    printf '%s\n' "$line"
+  done
+}
+loaded @{lines} > @{record}.new && mv -f -- @{record}.new @{record}

@@ -37,9 +37,9 @@ DISK = [
     ),
     Drift(
         "a mode was changed",
-        "chmod 666 /etc/nginx/barehost.digest",
-        "path:/etc/nginx/barehost.digest",
-        'test "$(stat -c %a /etc/nginx/barehost.digest)" = 644',
+        "chmod 666 /etc/nginx/barehost.d/00-host.conf",
+        "path:/etc/nginx/barehost.d/00-host.conf",
+        'test "$(stat -c %a /etc/nginx/barehost.d/00-host.conf)" = 644',
     ),
     Drift(
         "an owner was changed",

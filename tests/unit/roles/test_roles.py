@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from deploy.release.shared import HASHED
 from deploy.resource import Deferred, Resource
 from deploy.resources.account import User
 from deploy.resources.package import Package
-from deploy.resources.path import Directory, File
+from deploy.resources.path import Directory, File, Link
 from deploy.resources.run import Run
 from deploy.resources.sysctl import Sysctl
 from deploy.resources.unit import Unit
@@ -184,20 +185,40 @@ def test_everything_nginx_reads_is_watched_and_one_digest_covers_it() -> None:
     resources = said(Host("web1", apps=(app(),)), MACHINE, nginx)
     unit = resources["unit:nginx.service"]
     assert isinstance(unit, Unit)
-    written = {id for id in resources if id.startswith("path:/etc/nginx/")}
+    written = {
+        id
+        for id, one in resources.items()
+        if id.startswith("path:/etc/nginx/") and isinstance(one, File | Link)
+    }
     assert {one.id for one in unit.reload_on} == written
-    digest = resources["path:/etc/nginx/barehost.digest"]
-    assert isinstance(digest, File)
-    [found] = re.findall(r"[0-9a-f]{64}", str(digest.body))
-    assert found in str(unit.proof)
-    assert found == fingerprint([one for one in unit.reload_on if one.id != digest.id])  # type: ignore[misc]
+    digests = {path: marked(resources, path) for path in ("00-host", "hello")}
+    shared = [one for one in unit.reload_on if not one.scope and "barehost.d" not in one.id]
+    assert digests["00-host"] == fingerprint(shared)  # type: ignore[arg-type]
+    assert digests["hello"] == fingerprint([resources["path:/etc/nginx/conf.d/hello.conf"]])  # type: ignore[list-item]
 
 
-def test_the_digest_changes_with_any_file_and_with_a_site_that_leaves() -> None:
-    def digest(*apps: App) -> str:
-        return str(said(Host("web1", apps=apps), MACHINE, nginx)["path:/etc/nginx/barehost.digest"].body)
+def marked(resources: Mapping[str, Resource], name: str) -> str | None:
+    """The digest in one of the files that Nginx answers with."""
+    mark = resources[f"path:/etc/nginx/barehost.d/{name}.conf"]
+    assert isinstance(mark, File)
+    if mark.expected() is None:
+        return None
+    [digest] = re.findall(r"[0-9a-f]{64}", str(mark.body))
+    return str(digest)
 
-    assert len({digest(), digest(app()), digest(app(max_body="11m")), digest(app(state="absent"))}) == 4
+
+def test_the_digests_change_with_any_file_and_with_a_site_that_leaves() -> None:
+    def digests(*apps: App) -> tuple[str | None, str | None]:
+        resources = said(Host("web1", apps=apps), MACHINE, nginx)
+        return marked(resources, "00-host"), marked(resources, "hello") if apps else None
+
+    assert len({digests(), digests(app()), digests(app(max_body="11m"))}) == 3
+    assert digests(app(state="absent"))[1] is None
+
+
+def test_a_sites_digest_is_of_the_sites_scope() -> None:
+    resources = said(Host("web1", apps=(app(),)), MACHINE, nginx)
+    assert resources["path:/etc/nginx/barehost.d/hello.conf"].scope == "hello"
 
 
 def test_a_site_that_left_is_not_configured_any_more() -> None:
