@@ -21,6 +21,12 @@ State = Mapping[str, Value]
 """What a host holds of one resource: a flat dictionary of plain values. ``None`` instead of it: absent."""
 
 
+class Unknown(Struct, frozen=True):
+    """Instead of a state: it cannot be asked for before ``after``, the id of a unit, runs."""
+
+    after: str
+
+
 class Phase(enum.IntEnum):
     """The order in which changes take effect; within a phase it is the order of reading.
 
@@ -151,16 +157,24 @@ class Change(Struct, Generic[Kind], frozen=True):
 
 
 class When:
-    """The phase that one resource takes effect in: its kind's, unless it was made with another.
+    """The phase that one resource takes effect in: its kind's, unless it was made with another; or that of the latest
+    that it comes after.
 
+    What comes after a file, and is none, is brought about right behind the files, while they can still go back.
     A descriptor, and so the default of a field: what nobody names is asked of the class each time.
     """
 
     def __get__(self, one: Resource | None, owner: type[Resource]) -> Phase:
-        return owner.phase if one is None else one.__dict__.get("when", owner.phase)
+        if one is None:
+            return owner.phase
+        named: Phase = one.__dict__.get("when", owner.phase)
+        if owner.phase is Phase.FILES or not one.after:
+            return named
+        latest = max(named, *(other.when for other in one.after))
+        return Phase.UNITS if latest is Phase.FILES else latest
 
     def __set__(self, one: Resource, value: Phase | When | None) -> None:
-        if value is None or isinstance(value, When) or value == one.phase:
+        if value is None or isinstance(value, When) or value in (one.phase, one.when):
             return
         if value is not Phase.SERVICES or not Phase.FOLDERS <= one.phase <= Phase.UNITS:
             raise InputError(
@@ -179,10 +193,13 @@ class Resource(ABC):
     scope: the part of the host that fails together, such as one site of several. Where a step of a scope fails, the
     scope's further steps are left out and its files go back, and everything else goes on. Empty: the host itself,
     whose failure ends the run. A resource must not depend on one of another scope.
-    when: the phase it takes effect in; that of its kind, or ``Phase.SERVICES`` for what builds and migrations need.
+    after: what must be there before this one is brought about, where the phases alone do not say so.
+    when: the phase it takes effect in: that of its kind, or ``Phase.SERVICES`` for what builds and migrations need;
+    later where it comes after something later.
     """
 
     scope: str = field(default="", kw_only=True, compare=False, repr=False)
+    after: tuple[Resource, ...] = field(default=(), kw_only=True, compare=False, repr=False)
     when: When = field(default=When(), kw_only=True, repr=False)
 
     phase: ClassVar[Phase]
@@ -193,6 +210,10 @@ class Resource(ABC):
     @abstractmethod
     def id(self) -> str:
         """``kind:name``, unique on a host; paths share ``path:`` whatever lies there."""
+
+    def follows(self) -> Iterable[str]:
+        """Ids of what comes before this one, within a phase too."""
+        return (one.id for one in self.after)
 
     @abstractmethod
     def expected(self) -> State | None:
@@ -209,9 +230,10 @@ class Resource(ABC):
 
     @classmethod
     @abstractmethod
-    def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
+    def parse(cls, resources: Sequence[Self], output: bytes) -> Mapping[str, State | Unknown | None]:
         """What :meth:`probe` printed, as a state by id for every resource; None means absent.
 
+        :class:`Unknown` where the service that would answer does not run: it is started, and the next look asks.
         Raises ``LookError`` when the output does not say: failing to look never reads as "absent".
         """
 
@@ -224,6 +246,12 @@ class Resource(ABC):
         """The same resource as part of ``scope``."""
         made = copy.copy(self)
         object.__setattr__(made, "scope", scope)
+        return made
+
+    def following(self, after: tuple[Resource, ...]) -> Self:
+        """The same resource, to be brought about after these."""
+        made = copy.copy(self)
+        object.__setattr__(made, "after", after)
         return made
 
     def without(self, lost: Collection[str]) -> Self:
@@ -333,7 +361,7 @@ class Unprobed(Resource):
 
 @dataclass(frozen=True)
 class Deferred(Unprobed):
-    """A resource that cannot be said yet: what it depends on is not known before ``after`` is there.
+    """A resource that cannot be said yet: what it depends on is not known before ``until`` is there.
 
     It is shown in the plan as "known after …"; the next pass evaluates the roles again and yields the real
     resource in its place.
@@ -341,14 +369,14 @@ class Deferred(Unprobed):
 
     family: ClassVar[str] = "deferred"
     what: str = ""
-    after: str = ""
+    until: str = ""
 
     @property
     def id(self) -> str:
         return f"deferred:{self.what}"
 
     def expected(self) -> State | None:
-        return {"known after": self.after}
+        return {"known after": self.until}
 
 
 @dataclass(frozen=True)

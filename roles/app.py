@@ -58,7 +58,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
     if wanted.ship and now.release is None and facts.os is not None:
         raise InputError(f"{host.name} serves no release of {app.name} yet; invoke provision makes the first")
     if version is None:
-        yield Deferred(what=f"the first release of {app.name}", after="package:python3", scope=app.name)
+        yield Deferred(what=f"the first release of {app.name}", until="package:python3", scope=app.name)
         return
 
     # nobody knows what a release holds whose record is lost

@@ -52,7 +52,7 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
     yield VERSION
     yield BROTLI
     if "nginx" not in facts.own and any(app.tls for app in apps):
-        yield Deferred(what="Nginx's sites: how TLS is written depends on its version", after="package:nginx")
+        yield Deferred(what="Nginx's sites: how TLS is written depends on its version", until="package:nginx")
         return
 
     shared: list[File | Link] = [
@@ -81,7 +81,7 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
 
     yield Unit(
         "nginx.service",
-        reload_on=tuple(config),
+        reload_on=(*config, *certificates(apps)),
         restart_on=(limits,),
         checks_on=(Check("nginx -t", sh("umask 027; nginx -t -q")),),  # it makes the logs that are missing
         proof=proof(ports(apps)[0], facts.cores),
@@ -92,6 +92,12 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
         if app.name in delivery.releases:
             behind = fingerprint([*shared, sites[app.name]])
             yield Proof(app.name, behind, question(app), scope=app.name)
+
+
+def certificates(apps: Sequence[App]) -> list[str]:
+    """The files of certificates that only lie on the host: who renews one need not know that Nginx reads it."""
+    files = [path for app in apps if app.tls for path in (app.tls.certificate, app.tls.key)]
+    return list(dict.fromkeys(files))
 
 
 def site(host: Host, app: App, facts: Facts) -> File:

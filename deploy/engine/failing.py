@@ -92,7 +92,7 @@ def _not_made(plan: Plan, broken: Broken) -> list[Change[Resource]]:
 
 def waiting(deferred: Deferred) -> str:
     return (
-        f"{deferred.what} waits for {deferred.after}, which nothing left to do will bring; "
+        f"{deferred.what} waits for {deferred.until}, which nothing left to do will bring; "
         "declare it in a role, or install it by hand"
     )
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from deploy import facts as about_host
 from deploy.errors import LookError
 from deploy.facts import Facts
-from deploy.resource import Fact, Resource, State, Unprobed
+from deploy.resource import Fact, Resource, State, Unknown, Unprobed
 from deploy.shell import Script, join, sh
 
 
@@ -23,7 +23,7 @@ class Look(Struct, frozen=True):
     """
 
     facts: Facts
-    states: Mapping[str, State | None]
+    states: Mapping[str, State | Unknown | None]
     unfinished: str | None = None
     running: str | None = None
     holder: str | None = None
@@ -80,7 +80,7 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
             told = rest.decode(errors="replace").strip() or "it printed nothing"
             raise LookError(f"looking at {family} failed with exit code {code}: {told}")
         sections[family] = body
-    states: dict[str, State | None] = {}
+    states: dict[str, State | Unknown | None] = {}
     for family, members in _families(resources).items():
         if family not in sections:
             raise LookError(f"the host's answer ends before {family}; look again")
@@ -92,8 +92,12 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
     )
     if "facts" not in sections:
         raise LookError("the host's answer is empty; look again")
-    answered = {one.name: states[one.id] or {} for one in resources if isinstance(one, Fact)}
-    own = {name: str(state["value"]) for name, state in answered.items() if state.get("value")}
+    answered = {one.name: states[one.id] for one in resources if isinstance(one, Fact)}
+    own = {
+        name: str(state["value"])
+        for name, state in answered.items()
+        if isinstance(state, Mapping) and state.get("value")
+    }
     return Look(
         facts=replace(about_host.parse(sections["facts"]), own=own),
         states=states,

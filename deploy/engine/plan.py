@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from deploy.resource import Change, Deferred, Phase, Remark, Resource, State, Unprobed, Value
+from deploy.resource import Change, Deferred, Phase, Remark, Resource, State, Unknown, Unprobed, Value
 from deploy.shell import KEYED
 
 
@@ -52,7 +52,7 @@ class Plan(Struct, frozen=True):
                 }
                 for change in self.changes
             ],
-            "deferred": [{"what": one.what, "after": one.after} for one in self.deferred],
+            "deferred": [{"what": one.what, "after": one.until} for one in self.deferred],
             "remarks": list(self.remarks),
         }
 
@@ -60,21 +60,25 @@ class Plan(Struct, frozen=True):
 def diff(
     host: str,
     resources: Iterable[Resource],
-    actual: Mapping[str, State | None],
+    actual: Mapping[str, State | Unknown | None],
     *,
     unfinished: str | None = None,
 ) -> Plan:
     """The plan that turns ``actual`` into what ``resources`` expect; a missing id is a KeyError, not "absent"."""
     changes, deferred, remarks = [], [], []
     compared: dict[str, State | None] = {}
-    for resource in sorted(resources, key=_order):  # stable: reading order within a phase
+    for resource in ordered(resources):
         if isinstance(resource, Unprobed):
             if isinstance(resource, Deferred):
                 deferred.append(resource)
             elif isinstance(resource, Remark):
                 remarks.append(resource.text)
             continue
-        change = Change(resource, actual[resource.id], resource.expected())
+        state = actual[resource.id]
+        if isinstance(state, Unknown):
+            deferred.append(Deferred(what=resource.id, until=state.after, scope=resource.scope))
+            continue
+        change = Change(resource, state, resource.expected())
         compared[resource.id] = change.actual and {
             key: value for key, value in change.actual.items() if key in (change.expected or change.actual)
         }
@@ -88,6 +92,24 @@ def diff(
         fingerprint(compared),
         tuple(remarks),
     )
+
+
+def ordered(resources: Iterable[Resource]) -> list[Resource]:
+    """By phase; within one as they were read, but for what says what it follows. Circles are refused before."""
+    found: dict[str, Resource] = {}
+    by_phase = sorted(resources, key=_order)
+    known = {one.id: one for one in by_phase}
+
+    def add(one: Resource) -> None:
+        if one.id not in found:
+            for id in one.follows():
+                if id in known and known[id].when <= one.when:
+                    add(known[id])
+            found[one.id] = one
+
+    for one in by_phase:
+        add(one)
+    return list(found.values())
 
 
 def _order(resource: Resource) -> tuple[int, bool]:

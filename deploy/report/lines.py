@@ -47,7 +47,7 @@ def plan_body(plan: Plan, mask: Mask, *, width: int | None, verbose: int) -> lis
             body.append([*line, ("  " + together, "")] if details else line)
     for one in plan.deferred:
         body.append(
-            [("? ", "cyan"), (mask.data(one.what), ""), (f"  known after {mask.data(one.after)}", "dim")]
+            [("? ", "cyan"), (mask.data(one.what), ""), (f"  known after {mask.data(one.until)}", "dim")]
         )
     return body
 

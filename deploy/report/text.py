@@ -201,7 +201,7 @@ def facets(plan: Plan) -> set[Any]:
         )
         for one in plan.changes
     }
-    found |= {("known after", one.what, one.after) for one in plan.deferred}
+    found |= {("known after", one.what, one.until) for one in plan.deferred}
     return found | {("unfinished", plan.unfinished)}
 
 

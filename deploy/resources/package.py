@@ -158,7 +158,7 @@ def _transaction(packages: Sequence[Package], masks: Sequence[str]) -> Script:
     parts = [sh(_MASKS, masks=sorted(set(masks)))]
     if packages:
         downgrades = sh("--allow-downgrades" if any(one.version for one in packages) else "")
-        parts += [sh(_LOCKS), sh(_INDEX, minutes=INDEX_HOURS * 60)]
+        parts += [sh(LOCKS), sh(_INDEX, minutes=INDEX_HOURS * 60)]
         parts.append(sh(_INSTALL, arguments=[_argument(one) for one in packages], downgrades=downgrades))
     return join(parts)
 
@@ -203,7 +203,7 @@ trap 'exit 143' HUP INT TERM
 if [ -d /run/systemd/system ]; then mask @{masks}; fi
 """
 
-_LOCKS = r"""
+LOCKS = r"""
 holder() {  # who holds the lock on file $1, as a sentence's middle; fails when nobody does
   inode=$(stat -c %i -- "$1" 2>/dev/null) || return 1
   pid=

@@ -185,6 +185,7 @@ class Template(File):
         mode: int = 0o644,
         check: Check | None = None,
         scope: str = "",
+        after: tuple[Resource, ...] = (),
         when: Phase | None = None,
         **values: Any,
     ) -> None:
@@ -201,6 +202,7 @@ class Template(File):
             "check": check,
             "template": template,
             "scope": scope,
+            "after": after,
             "when": when,
         }.items():
             object.__setattr__(self, name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,18 @@ from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Check, Phase, Resource, State, Step
-from deploy.resources.path import File, Link, Pathlike
-from deploy.shell import Command, Script, join, sh
+from deploy.resources.path import File, Link
+from deploy.shell import Command, Script, join, key, sh
 
 RECORDS = "/var/lib/barehost/loaded"
 """One file a unit: the InvocationID it was proven in, then ``digest id`` of every input it had loaded."""
 
-BRING = Path(__file__).parents[1] / "host" / "unit-bring.sh"
+KEY = "/var/lib/barehost/key"
+"""The host's own key, which only root reads: what was loaded of a secret is kept as a digest that says nothing to
+whoever reads a backup of the records, and does not change from run to run as the key on the wire does."""
+
+HOST = Path(__file__).parents[1] / "host"
+BRING = HOST / "unit-bring.sh"
 HUP = Script("hup")
 """Reloads by a signal: the function of that name in unit-bring.sh."""
 
@@ -28,7 +34,8 @@ PROOF_SECONDS = 15
 class Unit(Resource):
     """A service (or socket, timer) that runs, starts at boot, and has loaded its inputs as they are expected.
 
-    reload_on, restart_on: files and links whose content the service reads; when what it has loaded differs,
+    reload_on, restart_on: what the service reads, a file or a link by its content, any other resource by what is
+    expected of it, and a path that only lies there (a certificate, say) as text; when what it has loaded differs,
     it is reloaded or restarted (restart wins). That is compared as state: a record on the host says what the
     running invocation has loaded, so a reload lost to a crash is seen by the next look.
     checks: run on the candidate /etc before any of these files takes its place.
@@ -45,8 +52,8 @@ class Unit(Resource):
     name: str
     running: bool = True
     enabled: bool = True
-    reload_on: tuple[Pathlike, ...] = ()
-    restart_on: tuple[Pathlike, ...] = ()
+    reload_on: tuple[Resource | str, ...] = ()
+    restart_on: tuple[Resource | str, ...] = ()
     checks_on: tuple[Check, ...] = ()
     proof: Script | None = None
     hup: bool = False
@@ -62,20 +69,26 @@ class Unit(Resource):
             raise InputError(f"a unit's name has its type, as in nginx.service, unlike {self.name!r}")
         if "@." in self.name:
             raise InputError(f"{self.name} is a template for units and runs nothing; name an instance of it")
+        for one in self.watched:
+            if isinstance(one, str):
+                File(one)  # a path on a host, or an error that says so
 
     @property
     def id(self) -> str:
         return f"unit:{self.name}"
 
     @property
-    def watched(self) -> tuple[Pathlike, ...]:
+    def watched(self) -> tuple[Resource | str, ...]:
         """The inputs, whatever is done when they change."""
         return (*self.reload_on, *self.restart_on)
 
     @property
     def inputs(self) -> dict[str, str]:
         """Digest by id of everything the running service should have loaded."""
-        return {one.id: loaded_digest(one) for one in self.watched}
+        return {id_of(one): loaded_digest(one) for one in self.watched}
+
+    def follows(self) -> Iterable[str]:
+        return (*super().follows(), *map(id_of, self.watched))
 
     def expected(self) -> State | None:
         state: dict[str, str | int | bool | None] = {
@@ -96,17 +109,17 @@ class Unit(Resource):
 
     def without(self, lost: Collection[str]) -> Self:
         """A file that could not be brought about is not one that the service should have loaded."""
-        if not any(one.id in lost for one in self.watched):
+        if not any(id_of(one) in lost for one in self.watched):
             return self
         return replace(
             self,
-            reload_on=tuple(one for one in self.reload_on if one.id not in lost),
-            restart_on=tuple(one for one in self.restart_on if one.id not in lost),
+            reload_on=tuple(one for one in self.reload_on if id_of(one) not in lost),
+            restart_on=tuple(one for one in self.restart_on if id_of(one) not in lost),
         )
 
     def after_undo(self, paths: Collection[str]) -> Script | None:
         """Where it may have loaded one of them, it loads what lies there now; what it was proven with is forgotten."""
-        if not any(one.path in paths for one in self.watched):
+        if not any(path_of(one) in paths for one in self.watched):
             return None
         return sh(
             "rm -f -- @{record}\nsystemctl try-reload-or-restart -- @{name}",
@@ -117,7 +130,7 @@ class Unit(Resource):
     @classmethod
     def probe(cls, resources: Sequence[Self]) -> Script:
         asked = (
-            sh("unit @{name} @{inputs}", name=one.name, inputs=[path.path for path in one.watched])
+            sh("unit @{name} @{inputs}", name=one.name, inputs=[_asked(input) for input in one.watched])
             for one in resources
         )
         return sh(
@@ -126,7 +139,7 @@ class Unit(Resource):
             '{ @{asked}\n} 3< "$SCRATCH/units"\n',
             properties="LoadState,ActiveState,UnitFileState,NeedDaemonReload,InvocationID,ActiveEnterTimestamp",
             names=[one.name for one in resources],
-            function=_UNIT,
+            function=sh(_UNIT, key=key()),
             asked=join(asked),
         )
 
@@ -151,8 +164,8 @@ class Unit(Resource):
             "enabled": _ENABLED.get(told["UnitFileState"], told["UnitFileState"]),
             "needs daemon-reload": told["NeedDaemonReload"] == "yes",
         }
-        for key, value in shown:
-            if key == "Loaded":
+        for name, value in shown:
+            if name == "Loaded":
                 digest, _, id = value.partition(" ")
                 state[f"loaded {id}"] = digest
         return state
@@ -204,7 +217,7 @@ class Unit(Resource):
             return "start"
         stale = [key.removeprefix("loaded ") for key in change.keys if key.startswith("loaded ")]
         rewritten = bool(actual.get("needs daemon-reload"))
-        restarting = {one.id for one in self.restart_on}
+        restarting = {id_of(one) for one in self.restart_on}
         if (
             any(id in restarting for id in stale)
             or (stale and not self.reload_on)
@@ -229,7 +242,9 @@ class Unit(Resource):
                 proof=self.proof or Script(":"),
                 refused=f"the {verb} of {self.name} failed",
                 failed=f"{self.name} did not show its new configuration within {PROOF_SECONDS} s of the {verb}",
-                lines=[f"{digest} {id}" for id, digest in self.inputs.items()],
+                lines=[f"{loaded_digest(one)} {id_of(one)}" for one in self.watched if not _kept(one)],
+                kept=[path_of(one) or "" for one in self.watched if _kept(one)],
+                key=KEY,
             ),
             timeout=180,
         )
@@ -244,53 +259,51 @@ class Unit(Resource):
         )
 
 
-def loaded_digest(resource: Pathlike) -> str:
-    """By what a loaded input is compared: its content, or that it is a link, or that it is gone."""
-    if isinstance(resource, File):
-        return resource.digest if resource.state == "present" else "absent"
-    if isinstance(resource, Link):
-        return (
-            hashlib.sha256(resource.target.encode()).hexdigest() if resource.state == "present" else "absent"
-        )
-    raise InputError(f"a unit can watch files and links, not {resource.id}")
+def id_of(watched: Resource | str) -> str:
+    """How an input is called in states and in the record."""
+    return f"path:{watched}" if isinstance(watched, str) else watched.id
+
+
+def path_of(watched: Resource | str) -> str | None:
+    """Where an input lies; None for one that is no single file or link."""
+    if isinstance(watched, File | Link):
+        return watched.path
+    return watched if isinstance(watched, str) else None
+
+
+SAME = "same"
+"""The value of an input that only the host compares, where it is what was loaded."""
+
+
+def loaded_digest(watched: Resource | str) -> str:
+    """By what a loaded input is compared: content, where a link leads, that it is gone, or what is expected of it."""
+    if isinstance(watched, str):
+        return SAME
+    if isinstance(watched, File):
+        return watched.digest if watched.state == "present" else "absent"
+    if isinstance(watched, Link):
+        return hashlib.sha256(watched.target.encode()).hexdigest() if watched.state == "present" else "absent"
+    return "state:" + hashlib.sha256(json.dumps(watched.expected(), sort_keys=True).encode()).hexdigest()
+
+
+def _kept(watched: Resource | str) -> bool:
+    """Whether the host keeps a digest of its own of what was loaded: of a secret, and of what only lies there."""
+    return isinstance(watched, str) or (
+        isinstance(watched, File) and watched.secret and watched.state == "present"
+    )
+
+
+def _asked(watched: Resource | str) -> str:
+    """An input as the probe takes it: in which way it is compared, and where it lies."""
+    if (path := path_of(watched)) is None:
+        return f"other:{id_of(watched)}"
+    if not _kept(watched):
+        return f"open:{path}"
+    return f"lies:{path}" if isinstance(watched, str) else f"secret:{path}"
 
 
 _UNIT = sh(
-    # Prints one unit's block of fd 3, then "Loaded=digest id" for what its running process has loaded: as the
-    # record says where it is of this invocation; else (a reboot, a restart by hand) each input that lies on the disk
-    # since before the process began. A second counts as older: systemd tells whole seconds. What is missing was
-    # so before if nothing in its folder has changed since.
-    r"""unit() {
-  name=$1; shift; invocation=; since=; recorded=
-  printf 'Unit=%s\n' "$name"
-  while IFS= read -r line <&3 && [ -n "$line" ]; do
-    printf '%s\n' "$line"
-    case $line in
-      InvocationID=*) invocation=${line#*=} ;;
-      ActiveEnterTimestamp=*) since=${line#*=} ;;
-    esac
-  done
-  if [ -f @{records}/"$name" ]; then
-    { read -r recorded
-      if [ "$recorded" = "$invocation" ]; then
-        while IFS= read -r line; do printf 'Loaded=%s\n' "$line"; done
-        return
-      fi
-    } < @{records}/"$name"
-  fi
-  { [ $# -gt 0 ] && [ -n "$since" ]; } || return 0
-  for path; do
-    place=$path
-    [ -e "$path" ] || [ -L "$path" ] || place=${path%/*}
-    [ -z "$(find "$place" -maxdepth 0 -newerct "$since" 2>/dev/null)" ] || continue
-    if [ -L "$path" ]; then sum=$(readlink -n -- "$path" | sha256sum) || return
-    elif [ -f "$path" ]; then sum=$(sha256sum < "$path") || return
-    else sum='absent '
-    fi
-    printf 'Loaded=%s path:%s\n' "${sum%% *}" "$path"
-  done
-}""",
-    records=RECORDS,
+    (HOST / "unit-look.sh").read_text(encoding="utf-8"), records=RECORDS, secrets=KEY, key=Script("@{key}")
 )
 
 _ENABLED = {"enabled-runtime": "enabled", "static": "enabled", "linked": "disabled", "": "disabled"}

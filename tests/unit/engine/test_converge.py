@@ -38,7 +38,7 @@ def python_first(host: Host, facts: Facts) -> Iterator[Resource]:
     """What needs Python waits for it."""
     yield Thing("python", at=Phase.PACKAGES)
     if facts.python is None:
-        yield Deferred(what="the venv", after="package:python3")
+        yield Deferred(what="the venv", until="package:python3")
         return
     yield Thing("venv", value=f"for {facts.python}")
 

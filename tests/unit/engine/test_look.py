@@ -45,7 +45,7 @@ def test_one_family_is_probed_once():
 
 
 def test_what_is_not_known_yet_is_not_looked_at():
-    resources = [Deferred(what="venv", after="python"), Thing("a")]
+    resources = [Deferred(what="venv", until="python"), Thing("a")]
     assert "deferred" not in look.script(resources, NONCE)
     told = look.parse(resources, NONCE, answer("thing:a\n\n\x1ecafe thing 0\n"))
     assert list(told.states) == ["thing:a"]

@@ -70,7 +70,7 @@ def test_what_was_not_looked_at_is_an_error_and_not_absent():
 
 
 def test_what_is_not_known_yet_is_kept_apart():
-    plan = diff("web1", [Deferred(what="venv", after="python")], {})
+    plan = diff("web1", [Deferred(what="venv", until="python")], {})
     assert (plan.changes, [one.what for one in plan.deferred]) == ((), ["venv"])
     assert plan
 
@@ -92,7 +92,7 @@ def test_as_json_it_tells_both_states_of_what_differs():
     resources: list[Resource] = [
         Thing("a"),
         Thing("gone", wanted=False),
-        Deferred(what="venv", after="python"),
+        Deferred(what="venv", until="python"),
         Remark("old is left alone"),
     ]
     actual = {"thing:a": {"value": "old", "other": 1}, "thing:gone": {"value": "x"}}

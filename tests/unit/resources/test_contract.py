@@ -23,6 +23,7 @@ from deploy.errors import BarehostError, InputError
 from deploy.requirements import Requirements
 from deploy.resource import Change, Check, Deferred, Resource, Upload
 from deploy.resources.account import Group, User
+from deploy.resources.apt_source import AptSource
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.run import Run
@@ -43,8 +44,11 @@ def at(name: str) -> str:
     return f"/nonexistent/barehost/{name}"
 
 
+ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+
 MAKERS: dict[type[Resource], Maker] = {
-    Deferred: lambda name: Deferred(what=name, after=name),
+    AptSource: lambda name: AptSource(name, f"https://{name}", (name,), (name,), ARMOUR),
+    Deferred: lambda name: Deferred(what=name, until=name),
     Directory: lambda name: Directory(at(name)),
     File: lambda name: File(at(name), body=name.encode(errors="surrogateescape")),
     Group: Group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import subprocess
 import time
@@ -13,7 +14,8 @@ import pytest
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Check, Command, State
-from deploy.resources.path import Directory, File, Link
+from deploy.resources.package import Package
+from deploy.resources.path import File, Link
 from deploy.resources.unit import Unit, loaded_digest
 from deploy.shell import Script, sh
 from tests.unit.fakes.sandbox import Sandbox, needs_root
@@ -163,8 +165,9 @@ def test_what_is_gone_or_a_link_counts_as_loaded_too():
     assert loaded_digest(File("/x", state="absent")) == "absent"
     assert loaded_digest(Link("/x", state="absent")) == "absent"
     assert loaded_digest(Link("/x", "a")) != loaded_digest(Link("/x", "b"))
-    with pytest.raises(InputError, match=r"files and links, not path:/x"):
-        loaded_digest(Directory("/x"))
+    assert loaded_digest(Package("redis", version="1")) != loaded_digest(Package("redis", version="2"))
+    with pytest.raises(InputError, match="absolute"):
+        Unit("x.service", reload_on=("etc/x",))
 
 
 @needs_root
@@ -282,3 +285,60 @@ class TestOnDisk:
         done = self.bring(box, self.unit(box))
         assert done.returncode == 1
         assert b"the reload of x.service failed" in done.stdout
+
+    def look_later(
+        self, box: Sandbox, unit: Unit, monkeypatch: pytest.MonkeyPatch, **how: Any
+    ) -> State | None:
+        """What the next run sees, whose key on the wire is another one."""
+        monkeypatch.setattr("deploy.shell._key", ["of another run"])
+        return self.look(box, unit, **{"since": 0.0, "invocation": "seven", **how})
+
+    def test_a_secret_is_loaded_in_later_runs_too_and_the_record_says_nothing_of_it(
+        self, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ):
+        file = File(f"{box.target}/secret", "s3cret", secret=True)
+        (box.target / "secret").write_text("s3cret")
+        unit = Unit("x.service", restart_on=(file,))
+        assert self.bring(box, unit).returncode == 0
+        record = (box.box / "lib/loaded/x.service").read_text()
+        assert "keyed:" not in record
+        assert hashlib.sha256(b"s3cret").hexdigest() not in record
+        assert (box.box / "lib/key").stat().st_mode & 0o777 == 0o600
+        assert self.look_later(box, unit, monkeypatch) == unit.expected()
+
+        (box.target / "secret").write_text("edited")
+        told = self.look_later(box, unit, monkeypatch)
+        assert Change(unit, told, unit.expected()).keys == (f"loaded path:{box.target}/secret",)
+
+    def test_after_a_restart_by_hand_a_secret_that_is_older_counts_as_loaded(
+        self, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ):
+        unit = Unit("x.service", restart_on=(File(f"{box.target}/secret", "s3cret", secret=True),))
+        (box.target / "secret").write_text("s3cret")
+        told = self.look_later(box, unit, monkeypatch, since=time.time() + 5, invocation="eight")
+        assert told == unit.expected()
+
+    def test_a_path_that_only_lies_there_is_loaded_until_it_changes(
+        self, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ):
+        certificate = box.target / "chain.pem"
+        certificate.write_text("of this year")
+        unit = Unit("x.service", reload_on=(str(certificate),))
+        assert self.bring(box, unit).returncode == 0
+        assert self.look_later(box, unit, monkeypatch) == unit.expected()
+        certificate.write_text("of the next")
+        told = self.look_later(box, unit, monkeypatch)
+        renewed = Change(unit, told, unit.expected())
+        assert renewed.keys == (f"loaded path:{certificate}",)
+        assert [step.label for step in Unit.steps([renewed])] == ["reload x.service"]  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("invocation", ["seven", "after a reboot"])
+    def test_another_resource_is_loaded_until_something_else_is_expected_of_it(
+        self, box: Sandbox, monkeypatch: pytest.MonkeyPatch, invocation: str
+    ):
+        unit = Unit("x.service", restart_on=(Package("redis", version="1"),))
+        assert self.bring(box, unit).returncode == 0
+        assert self.look_later(box, unit, monkeypatch, invocation=invocation) == unit.expected()
+        newer = replace(unit, restart_on=(Package("redis", version="2"),))
+        told = self.look_later(box, newer, monkeypatch, invocation=invocation)
+        assert Change(newer, told, newer.expected()).keys == ("loaded package:redis",)

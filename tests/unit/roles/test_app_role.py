@@ -37,7 +37,7 @@ def test_the_same_host_and_facts_say_the_same(tmp_path: Path):
 
 def test_before_python_is_known_the_release_is_deferred(tmp_path: Path):
     found = kinds(host(tmp_path), BARE)
-    assert found[Deferred].after == "package:python3"
+    assert found[Deferred].until == "package:python3"
     assert found.keys().isdisjoint({Activation, Venv, Built, Migrated})
 
 

@@ -230,7 +230,7 @@ def test_a_site_that_left_is_not_configured_any_more() -> None:
 def test_tls_waits_for_the_version_of_nginx_and_plain_sites_do_not() -> None:
     secured = app(tls={"certificate": "/c", "key": "/k"})
     waiting = said(Host("web1", apps=(secured,)), BARE, nginx).values()
-    assert [one.after for one in waiting if isinstance(one, Deferred)] == ["package:nginx"]
+    assert [one.until for one in waiting if isinstance(one, Deferred)] == ["package:nginx"]
     assert not any(isinstance(one, Unit) for one in waiting)
     plain = said(Host("web1", apps=(app(),)), BARE, nginx).values()
     assert not any(isinstance(one, Deferred) for one in plain)
