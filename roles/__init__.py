@@ -10,7 +10,7 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from deploy.errors import BarehostError, InputError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Remark, Resource
+from deploy.resources.arguments import complaint
 from deploy.schema.marked import nearest
 from deploy.site.release import Delivery
 
@@ -120,13 +121,51 @@ def _guarded(role: Role, file: Path) -> Role:
 
     def guarded(host: Host, facts: Facts) -> Iterator[Resource]:
         try:
-            yield from role(host, facts)
+            made = role(host, facts)
         except BarehostError:
             raise
         except Exception as error:
             raise _mistake(file, error) from error
+        if not isinstance(made, Iterable):
+            found = "nothing" if made is None else f"a {type(made).__name__}"
+            raise InputError(f"{_start(role, file)}: a role yields resources, this one returned {found}")
+        return _Guarded(iter(made), file)
 
     return guarded
+
+
+class _Guarded(Iterator[Resource]):
+    """What a user's role yields, each held against what its kind takes. inner: the role's own generator."""
+
+    def __init__(self, inner: Iterator[Resource], file: Path) -> None:
+        self.inner = inner
+        self._file = file
+
+    def __next__(self) -> Resource:
+        try:
+            one = next(self.inner)
+        except StopIteration:
+            raise
+        except InputError as error:
+            raise _placed(self._file, error, str(error)) from error
+        except BarehostError:
+            raise
+        except Exception as error:
+            raise _mistake(self._file, error) from error
+        if sentence := complaint(one):
+            raise InputError(f"{self._place()}: {sentence}")
+        return one
+
+    def _place(self) -> str:
+        """Where the role stands now."""
+        frame = getattr(self.inner, "gi_frame", None)
+        return f"{self._file}, line {frame.f_lineno}" if frame else str(self._file)
+
+
+def _start(role: Role, file: Path) -> str:
+    """Where a role's function begins."""
+    code = getattr(inspect.unwrap(getattr(role, "func", role)), "__code__", None)
+    return f"{file}, line {code.co_firstlineno}" if code else str(file)
 
 
 @functools.cache
@@ -150,6 +189,11 @@ def _load(file: Path, word: str) -> ModuleType:
 
 def _mistake(file: Path, error: Exception) -> InputError:
     """What went wrong in a file of the user's, at the last of its lines that the error passed through."""
+    return _placed(file, error, f"{type(error).__name__}: {error}")
+
+
+def _placed(file: Path, error: Exception, sentence: str) -> InputError:
+    """A sentence with the last line of a file that an error passed through, unless it names the file already."""
     lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if Path(one.filename) == file]
     where = f"{file}, line {lines[-1]}" if lines else str(file)
-    return InputError(f"{where}: {type(error).__name__}: {error}")
+    return InputError(sentence if str(file) in sentence else f"{where}: {sentence}")

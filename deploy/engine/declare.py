@@ -78,6 +78,7 @@ def _too_late(other: Resource, file: Resource) -> bool:
 def _line(said: Iterator[Resource]) -> str:
     """Where a role's generator stands now, following ``yield from`` to the innermost."""
     where = "?"
+    said = getattr(said, "inner", said)  # a role that is looked after keeps its own generator there
     while isinstance(said, GeneratorType) and said.gi_frame is not None:
         code = said.gi_frame.f_code
         where = f"{code.co_filename.rpartition('/')[2]}:{said.gi_frame.f_lineno}"

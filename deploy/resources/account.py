@@ -73,7 +73,7 @@ class Group(Resource):
 class User(Resource):
     """A user by name.
 
-    group: its first group; None: a group of its own name, made with it.
+    group: its first group; one of its own name, which None means too, is made with it.
     home: where it says it lives, nothing is made there; groups: further ones it must be in, all others stay.
     """
 
@@ -217,7 +217,7 @@ def _ensure(user: User) -> Script:
         shell=user.shell,
         system=sh("--system" if user.system else ""),
     )
-    return join([own, make] if user.group is None else [make])
+    return join([own, make] if user.first_group == user.name else [make])
 
 
 def _extra(user: User) -> list[Script]:

@@ -69,6 +69,9 @@ class Unit(Resource):
             raise InputError(f"a unit's name has its type, as in nginx.service, unlike {self.name!r}")
         if "@." in self.name:
             raise InputError(f"{self.name} is a template for units and runs nothing; name an instance of it")
+        for name, paths in (("reload_on", self.reload_on), ("restart_on", self.restart_on)):
+            if isinstance(paths, str):
+                raise InputError(f"Unit({name}=...): expected a tuple, found text; write ({paths!r},)")
         for one in self.watched:
             if isinstance(one, str):
                 File(one)  # a path on a host, or an error that says so

@@ -51,6 +51,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path):
                 inside = path.relative_to(CHECKOUT)
                 expected = str(inside) if folder == "deploy" else f"deploy/{inside}"
                 assert expected in names, f"{expected} is missing in the wheel"
+    assert "deploy/py.typed" in names, "whoever writes roles has no types to check them with"
     assert not [name for name in names if name.endswith(".pyc") or "/tests/" in name]
 
 

@@ -70,8 +70,9 @@ def test_this_machine_has_root_and_not_what_nobody_made() -> None:
     }
 
 
-def test_an_own_group_is_made_first_and_a_given_one_is_not() -> None:
-    own, given = User("shop"), User("shop", group="www-data")
+@pytest.mark.parametrize("own", [User("shop"), User("shop", group="shop")])
+def test_an_own_group_is_made_first_and_a_given_one_is_not(own: User) -> None:
+    given = User("shop", group="www-data")
     (script,) = [step.script for step in User.steps([Change(own, None, own.expected())])]  # type: ignore[union-attr]
     assert script.index("groupadd --system -- shop") < script.index("useradd --system --gid shop")
     (script,) = [step.script for step in User.steps([Change(given, None, given.expected())])]  # type: ignore[union-attr]
