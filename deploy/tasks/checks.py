@@ -101,9 +101,8 @@ def of_changes(checkout: Path) -> Iterator[Section]:
         yield Section("types", "mypy, strict, what it has not seen yet", ("mypy",))
         yield Section("imports", "import direction", ("lint-imports", "--no-logo"))
     tests = sorted({test for name in files for test in mirror.tests_of(name, checkout)})
-    modules = [name for name in python if not name.startswith("tests/") and mirror.mirrored(name)]
-    if untested := mirror.without(modules, checkout):
-        report.say(f"no unit test has the name of: {', '.join(untested)}")
+    if untested := [name for name in python if mirror.mirrored(name) and not mirror.tests_of(name, checkout)]:
+        report.say(f"no unit test is about: {', '.join(untested)}")
     if booting := [name for name in files if name.startswith(("tests/integration/", "tests/power/"))]:
         report.say(f"not run, since they boot hosts: {', '.join(booting)}")
     if tests:

@@ -1,4 +1,4 @@
-"""Every template rendered from the roles and judged by the real thing: nginx, systemd-analyze, gixy, Python."""
+"""Nginx's configuration, rendered from the roles and judged by a real Nginx and by gixy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import datetime
 import gzip
 import itertools
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,41 +14,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deploy.errors import InputError
 from deploy.facts import Facts
-from deploy.inventory.hosts import Host
-from deploy.render import literals, systemd
+from deploy.render import literals
 from deploy.render.templates import render
-from deploy.resources.path import File
-from deploy.roles.app import unit as unit_of
 from deploy.roles.nginx import nginx, proof
-from deploy.roles.servers import server_of
-from deploy.roles.static import hidden_below
-from deploy.schema.model import Faulty, build
+from deploy.schema.model import Faulty
 from deploy.site.app import App
 from tests.unit.fakes.front import Front, activation, inside, lay, serving, site, switch
+from tests.unit.fakes.site import BOOKWORM, app, host
 
-BOOKWORM = Facts(own={"nginx": "1.22.1"}, cores=2, ipv6=True)
-HELLO: dict[str, Any] = {
-    "name": "hello",
-    "source": ".",
-    "wsgi": "hello:app",
-    "server_names": ["hello.example.com"],
-    "static": {"/static/": "static"},
-    "media": {"/media/": "media"},
-}
 TLS = {"certificate": "/srv/tls/site.crt", "key": "/srv/tls/site.key"}
-
-
-def app(**keys: Any) -> App:
-    return build(App, {**HELLO, **keys})
-
-
-def host(*apps: App) -> Host:
-    return Host("web1", apps=apps)
 
 
 def certificate(folder: Path) -> None:
@@ -76,63 +52,6 @@ def certificate(folder: Path) -> None:
             serialization.NoEncryption(),
         )
     )
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    """A folder with a name short enough for a socket, that Nginx's user may enter."""
-    with tempfile.TemporaryDirectory(prefix="front-") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    """The site hello before Nginx, with static files, old assets, and media that strangers have filled."""
-    with tempfile.TemporaryDirectory(prefix="front-") as folder:
-        root = Path(folder)
-        root.chmod(0o755)
-        lay(root, nginx(host(app()), BOOKWORM))
-        for number in (1, 2):
-            files = {
-                "static/site.css": f"/* release {number} */",
-                "static/app.0123456789ab.css": "hashed",
-                f"static/only{number}.0123456789ab.css": f"of {number}",
-                "static/.env": "SECRET=1",
-                "static/.git/config": "SECRET=1",
-                "hello.py": "SECRET=1",
-                "env": "SECRET=1",
-            }
-            here = activation(root, number, files, lambda here: None)
-            (here / "env").write_text("SECRET=1")
-            (here / "app.sock").symlink_to(f"/srv/hello/run/{number}.sock")
-            packed = root / f"srv/hello/releases/r{number}/static/site.css.gz"
-            packed.write_bytes(gzip.compress(f"/* release {number} */".encode()))
-        (root / "srv/hello/run").mkdir()
-        old = root / "srv/hello/assets/static/old.ba9876543210.css"
-        old.parent.mkdir(parents=True)
-        old.write_text("old")
-        media = root / "srv/hello/shared/media"
-        (media / "folder").mkdir(parents=True)
-        for name in ("photo.png", "page.html", "drawing.svg", "noext", ".hidden", "page.html.gz"):
-            (media / name).write_text("<script>alert(1)</script>")
-        (media / "passwd.txt").symlink_to("/etc/passwd")
-        (media / "etc").symlink_to("/etc")
-        (media / "env.txt").symlink_to("../../activations/1/env")
-        switch(root, 1)
-        sockets = root / "srv/hello/run"
-        with site(sockets / "1.sock", "r1"), site(sockets / "2.sock", "r2"), serving(root) as front:
-            yield front
-
-
-@pytest.fixture(autouse=True)
-def on_release_one(request: pytest.FixtureRequest) -> None:
-    """Every test that asks the shared front begins on release 1."""
-    if "front" in request.fixturenames:
-        switch(request.getfixturevalue("front").root, 1)
-
-
-# What a client may say
 
 
 SPOOFED = [
@@ -206,9 +125,6 @@ def test_who_names_no_site_gets_no_answer(front: Front) -> None:
 
 def test_a_server_does_not_tell_its_version(front: Front) -> None:
     assert front.get("/").headers["server"] == "nginx"
-
-
-# Static files
 
 
 @pytest.mark.parametrize(
@@ -289,9 +205,6 @@ def test_a_static_file_takes_no_post(front: Front) -> None:
     assert front.get("/static/site.css", method="POST").status == 405
 
 
-# The switch
-
-
 def test_a_switch_moves_code_and_files_at_once_without_a_reload(front: Front) -> None:
     for number in itertools.islice(itertools.cycle((1, 2)), 20):
         switch(front.root, number)
@@ -328,9 +241,6 @@ def test_a_closed_site_asks_all_but_the_proof_of_a_release_to_come_back(front: F
     assert front.get("/").status == 200
 
 
-# Media
-
-
 @pytest.mark.parametrize(
     ("name", "shown"), [("photo.png", True), ("page.html", False), ("drawing.svg", False), ("noext", False)]
 )
@@ -353,9 +263,6 @@ def test_an_uploaded_gz_never_stands_for_another_upload(front: Front) -> None:
     assert b"<script>" in answer.body
 
 
-# The proof of a reload
-
-
 def test_the_proof_holds_for_the_loaded_configuration_only(front: Front) -> None:
     mark = front.root / "etc/nginx/barehost.d/hello.conf"
     assert front.run(proof(80, 2)).returncode == 0
@@ -366,9 +273,6 @@ def test_the_proof_holds_for_the_loaded_configuration_only(front: Front) -> None
         assert front.run(proof(80, None)).returncode == 1
     finally:
         mark.write_text(before)
-
-
-# Configurations that Nginx must take
 
 
 HOSTS: dict[str, tuple[App, ...]] = {
@@ -579,9 +483,6 @@ def test_an_answer_with_headers_of_twelve_kilobytes_passes(front: Front) -> None
     assert front.get(f"/headers/{12_000}").status == 200
 
 
-# Hostile values
-
-
 @pytest.mark.parametrize(
     "keys",
     [
@@ -614,17 +515,11 @@ def test_a_hostile_value_is_an_error_of_the_inventory_never_configuration(keys: 
         app(**keys)
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="$")))
-def test_what_is_quoted_for_nginx_is_one_word_that_reads_back(value: str) -> None:
-    written = literals.nginx(value)
-    if written.startswith('"'):
-        assert written.endswith('"')
-        inner = written[1:-1]
-        assert inner.replace("\\\\", "").replace('\\"', "").count('"') == 0
-        assert inner.replace("\\\\", "\0").replace('\\"', '"').replace("\0", "\\") == value
-    else:
-        assert written == value
-        assert not set(written) & set(" ;{}#\"'\\")
+def test_a_value_that_a_template_cannot_hold_is_named_with_the_templates_line(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/mine.j2").write_text("one\n{{ value | nginx }}\n")
+    with pytest.raises(InputError, match=r"mine\.j2, line 2: .*'\$'"):
+        render("mine.j2", tmp_path, {"value": "$x"})
 
 
 def test_nginx_itself_reads_quoted_words_back(root: Path) -> None:
@@ -639,134 +534,3 @@ def test_nginx_itself_reads_quoted_words_back(root: Path) -> None:
     (root / "etc/nginx/nginx.conf").write_text(text)
     with serving(root) as front:
         assert [front.get(f"/{number}").body.decode() for number in range(len(values))] == values
-
-
-@pytest.mark.parametrize("value", ["$host", "a\nb", "a\0b", "\x7f"])
-def test_what_nginx_cannot_hold_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="cannot hold"):
-        literals.nginx(value)
-
-
-@pytest.mark.parametrize("value", ["plain", "it's", 'quo"te', "new\nline", "{{ x }}", 7, True, None])
-def test_a_python_literal_evaluates_to_its_value(value: object) -> None:
-    assert eval(literals.python(value), {"__builtins__": {}}) == value
-
-
-def test_what_has_no_python_literal_is_refused() -> None:
-    with pytest.raises(ValueError, match="not a value"):
-        literals.python(object())
-
-
-@pytest.mark.parametrize(
-    ("value", "written", "in_a_command"),
-    [
-        ("/srv/a-b_c", "/srv/a-b_c", "/srv/a-b_c"),
-        ("100%", '"100%%"', '"100%%"'),
-        ("$HOME", '"$HOME"', '"$$HOME"'),
-        ('a "b" \\c', '"a \\"b\\" \\\\c"', '"a \\"b\\" \\\\c"'),
-        ("a\nPrivateTmp=no", '"a\\nPrivateTmp=no"', '"a\\nPrivateTmp=no"'),
-        ("", '""', '""'),
-    ],
-)
-def test_a_word_of_a_unit_stays_one_word(value: str, written: str, in_a_command: str) -> None:
-    assert systemd.word(value) == written
-    assert systemd.command_word(value) == in_a_command
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ({"B": "2", "A": "1"}, 'A="1"\nB="2"\n'),
-        ({"A": 'it\'s "so" \\ `x` $HOME %i'}, 'A="it\'s \\"so\\" \\\\ \\`x\\` \\$HOME %i"\n'),
-        ({"A": "two\nB=lines\t"}, 'A="two\nB=lines\t"\n'),
-        ({"A": ""}, 'A=""\n'),
-        ({}, ""),
-    ],
-)
-def test_an_environment_file_holds_exactly_the_values(values: dict[str, str], text: str) -> None:
-    assert systemd.environment_file(values) == text
-
-
-@pytest.mark.parametrize(
-    "values", [{"A": "\0"}, {"A": "\r"}, {"A B": "x"}, {"": "x"}, {"1A": "x"}, {"A=": "x"}]
-)
-def test_an_environment_file_refuses_what_systemd_would_drop(values: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"cannot hold|not the name"):
-        systemd.environment_file(values)
-
-
-def test_a_value_that_a_template_cannot_hold_is_named_with_the_templates_line(tmp_path: Path) -> None:
-    (tmp_path / "templates").mkdir()
-    (tmp_path / "templates/mine.j2").write_text("one\n{{ value | nginx }}\n")
-    with pytest.raises(InputError, match=r"mine\.j2, line 2: .*'\$'"):
-        render("mine.j2", tmp_path, {"value": "$x"})
-
-
-# The unit
-
-
-SANDBOXES: dict[str, dict[str, Any]] = {
-    "closed": {},
-    "everything open": {
-        "writable": ["/var/cache/x"],
-        "jit": True,
-        "proc": True,
-        "home": True,
-        "devices": True,
-    },
-    "no way out": {"outbound": False},
-}
-
-
-def unit(**keys: Any) -> str:
-    site = app(**keys)
-    return unit_of(host(site), site, server_of(host(site), site, BOOKWORM))
-
-
-@pytest.mark.parametrize("sandbox", SANDBOXES.values(), ids=SANDBOXES.keys())
-def test_systemd_takes_the_unit(root: Path, sandbox: dict[str, Any]) -> None:
-    lay(root, [File("/etc/systemd/system/hello@7.service", unit(sandbox=sandbox))])
-    runner = root / "srv/hello/activations/7/venv/bin/gunicorn"
-    runner.parent.mkdir(parents=True)
-    runner.write_text("#!/bin/sh\n")
-    runner.chmod(0o755)
-    judged = inside(root, "systemd-analyze verify --man=no hello@7.service")
-    assert (judged.returncode, judged.stderr) == (0, "")
-
-
-def test_a_sandbox_opens_only_what_it_names() -> None:
-    closed = set(unit().splitlines())
-    assert set(unit(sandbox={"jit": True}).splitlines()) == closed - {"MemoryDenyWriteExecute=yes"}
-    assert closed - set(unit(sandbox={"proc": True}).splitlines()) == {
-        "ProcSubset=pid",
-        "ProtectProc=invisible",
-    }
-    assert set(unit(sandbox={"outbound": False}).splitlines()) - closed == {
-        "IPAddressDeny=any",
-        "IPAddressAllow=localhost",
-    }
-    writable = set(unit(sandbox={"writable": ["/var/cache/x"]}).splitlines())
-    assert writable - closed == {"ReadWritePaths=/srv/hello/shared /var/cache/x"}
-    assert set(unit(sandbox={"home": True, "devices": True}).splitlines()) - closed == {
-        "ProtectHome=no",
-        "PrivateDevices=no",
-    }
-
-
-def test_systemd_waits_longer_than_the_server() -> None:
-    assert "TimeoutStopSec=65" in unit(graceful_timeout=60).splitlines()
-
-
-@pytest.mark.parametrize(
-    ("prefix", "path", "hidden"),
-    [
-        ("/static/", "/static/.env", True),
-        ("/static/", "/static/a/.git/config", True),
-        ("/static/", "/static/a.b/c.css", False),
-        ("/.well-known/", "/.well-known/security.txt", False),
-        ("/.well-known/", "/.well-known/.git", True),
-        ("/a.b/", "/aXb/.env", False),
-    ],
-)
-def test_what_starts_with_a_dot_below_a_prefix_is_hidden(prefix: str, path: str, hidden: bool) -> None:
-    assert bool(re.search(hidden_below(prefix), path)) == hidden
