@@ -120,7 +120,7 @@ def test_a_command_that_ignores_the_limit_is_killed(tmp_path: Path) -> None:
     subprocess.run(argv, check=True, timeout=60)
     told = json.loads(result.read_text())
     assert told["late"]
-    assert told["wall"] >= 0.4
+    assert told["wall"] > 0.2
     assert told["code"] == -signal.SIGKILL
 
 
