@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 from msgspec import Struct, field, to_builtins
 
 from deploy.errors import LookError
-from deploy.shell import Script
+from deploy.shell import Script, program
 
 
 class AppFacts(Struct, frozen=True):
@@ -68,7 +67,7 @@ class Facts(Struct, frozen=True):
         return cls(**{**told, "apps": tuple(AppFacts(**app) for app in told["apps"])})
 
 
-PROBE = Script((Path(__file__).parent / "host" / "facts.sh").read_text(encoding="utf-8"))
+PROBE = Script(program("facts"))
 """Prints one fact a line."""
 
 

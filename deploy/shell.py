@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Self
 
 from msgspec import Struct
@@ -188,6 +189,20 @@ def sh(template: str, /, **values: Script | str | int | os.PathLike[str] | Itera
         return " ".join(quote(one) for one in value)
 
     return Script(_PLACE.sub(word, template))
+
+
+HOST = Path(__file__).parent / "host"
+"""What runs on hosts: sh and Python, a file each."""
+
+
+def program(name: str) -> str:
+    """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`sh`."""
+    return (HOST / f"{name}.sh").read_text(encoding="utf-8")
+
+
+def embedded(name: str) -> Script:
+    """The text of ``deploy/host/<name>.py``, which stands in a step as it is: the system's Python reads it there."""
+    return Script((HOST / f"{name}.py").read_text(encoding="utf-8"))
 
 
 def join(parts: Iterable[Script], separator: str = "\n") -> Script:

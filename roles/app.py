@@ -12,7 +12,6 @@ from deploy.facts import AppFacts, Facts
 from deploy.files.folders import anchored
 from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Intact, Leaving, Migrated, Place, Question
-from deploy.release.shared import program
 from deploy.render.systemd import environment_file
 from deploy.render.templates import render
 from deploy.requirements import builders, find, read
@@ -23,6 +22,7 @@ from deploy.resources.tree import EXCLUDE, Tree
 from deploy.resources.venv import Venv, key
 from deploy.roles.servers import Server, server_of
 from deploy.roles.static import BROTLI
+from deploy.shell import program
 from deploy.site.app import App
 from deploy.site.release import Delivery, Release
 

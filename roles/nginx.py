@@ -18,7 +18,7 @@ from deploy.resources.unit import Unit
 from deploy.roles import NOTHING
 from deploy.roles.app import question
 from deploy.roles.static import BROTLI, hidden_below, without_suffix_below
-from deploy.shell import Script, sh
+from deploy.shell import Script, program, sh
 from deploy.site.app import App, Tls
 from deploy.site.names import is_address
 from deploy.site.release import Delivery
@@ -192,38 +192,6 @@ def proof(port: int, cores: int | None) -> Script:
     )
 
 
-RETIRE = r"""{
-  left=100
-  wait_a_bit() { sleep 0.002; [ "$((left -= 1))" -gt 0 ]; }
-  others() {
-    workers=; { read -r workers < "/proc/$main/task/$main/children"; } 2>/dev/null; [ "$workers" != "$before" ]
-  }
-  serving() { title=; { read -r title < "/proc/$old/cmdline"; } 2>/dev/null; [ "$title" = "nginx: worker process" ]; }
-  if [ -n "${before-}" ]; then
-    until others || ! wait_a_bit; do :; done
-    if others; then
-      for old in $before; do ! serving || kill -s QUIT "$old" 2>/dev/null; done
-      for old in $before; do while serving && wait_a_bit; do :; done; done
-    else false; fi
-  fi
-}"""
-"""Fails while there are no others: what answered may have held this digest before, and a reload been refused since.
-Ends the workers that were, once there are others, and waits until they have closed their sockets: they say so in
-their title, or are gone. Between its SIGHUP and its own signal to them Nginx takes no other, so it sees them end as
-workers that it has told to, and starts none in their place."""
+RETIRE = program("nginx-retire")
 
-ASK = r"""{ exec {silent}<> "/dev/tcp/127.0.0.1/$1" || exit; } 2>/dev/null
-for ((try = 0; try < 5; try++)); do
-  for ((i = 0; i < $3; i++)); do exec {asked[i]}<> "/dev/tcp/127.0.0.1/$1" || exit; done 2>/dev/null
-  for one in "${asked[@]}"; do
-    printf 'GET /.barehost/config HTTP/1.0\r\nHost: barehost.invalid\r\n\r\n' >&"$one"
-  done
-  for one in "${asked[@]}"; do
-    IFS= read -r -d '' -u "$one" answer
-    [[ ${answer##*$'\n'} != "$2" ]] || exit 0
-    exec {one}>&-
-  done
-  read -r -t 0.003 -u "$silent" # a pause without a program
-done
-exit 1"""
-"""Asks on many connections at once, a few times: when the first ones come the new workers may not yet be listening."""
+ASK = program("nginx-ask")

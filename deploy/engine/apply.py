@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -14,9 +13,9 @@ from deploy.engine.plan import Plan
 from deploy.engine.transaction import Staged
 from deploy.files.archive import Member, stream
 from deploy.resource import Blob, Change, Check, Phase, Put, Resource, Step, Symlink, Upload
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
-RUNTIME = Path(__file__).parents[1] / "host" / "apply.sh"
+RUNTIME = program("apply")
 
 CHECK_SECONDS = 120
 """How long a check of the candidate /etc may take."""
@@ -113,7 +112,7 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
             nonce=nonce,
             scopes=" ".join(str(number) for number in range(1, len(scopes))),
         ),
-        Script(RUNTIME.read_text(encoding="utf-8")),
+        Script(RUNTIME),
         *builder.lines,
         Script("finish done"),
     ]

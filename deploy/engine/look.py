@@ -11,7 +11,7 @@ from deploy import facts as about_host
 from deploy.errors import LookError
 from deploy.facts import Facts
 from deploy.resource import Fact, Resource, State, Unknown, Unprobed
-from deploy.shell import Script, join, sh
+from deploy.shell import Script, join, program, sh
 
 
 class Look(Struct, frozen=True):
@@ -30,21 +30,7 @@ class Look(Struct, frozen=True):
     busy: str | None = None
 
 
-_STATUS = Script(r"""
-taken() { [ -e "$1" ] && ! (flock -n 9) 9< "$1"; }
-if taken /run/barehost/lock; then
-  read -r run < /run/barehost/holder && printf 'running %s\n' "$run"
-  printf 'holder %s\n' "$(cat "$run/about" 2>/dev/null)"
-else
-  if [ ! -e "$SCRATCH/lock" ] && taken /run/barehost/run; then
-    printf 'busy %s\n' "$(cat /run/barehost/run.by)"
-  fi
-  for left in /var/lib/barehost/undo /var/lib/barehost/sweep; do
-    [ -e "$left" ] && printf 'unfinished %s\n' "$(date -u -r "$left" '+%Y-%m-%d %H:%M:%S')" && break
-  done
-fi
-:
-""")
+_STATUS = Script(program("status-look"))
 
 
 def script(resources: Sequence[Resource], nonce: str) -> Script:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from deploy.engine import look, room
 from deploy.engine.apply import Program, compile_plan
@@ -17,7 +16,7 @@ from deploy.engine.plan import Plan
 from deploy.engine.reach import Outcome
 from deploy.engine.room import Room
 from deploy.resource import Phase, Resource
-from deploy.shell import Script, sh
+from deploy.shell import Script, program, sh
 from deploy.transport import Session
 from deploy.transport.session import LARGE
 
@@ -60,16 +59,16 @@ class Remote:
     def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
         """Send the plan as one program, start it as a unit of its own, and follow it to its end."""
         nonce = os.urandom(8).hex()
-        program = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
-        self._send(plan.host, program, emit)
+        compiled = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
+        self._send(plan.host, compiled, emit)
         start = sh(
-            _program("run-start") + _program("run-follow"),
-            run=f"/var/lib/barehost/runs/{program.id}",
-            unit=f"barehost-{program.id}.service",
-            uploads=[one.name for one in program.uploads],
-            tidy=_program("run-tidy"),
+            program("run-start") + program("run-follow"),
+            run=f"/var/lib/barehost/runs/{compiled.id}",
+            unit=f"barehost-{compiled.id}.service",
+            uploads=[one.name for one in compiled.uploads],
+            tidy=program("run-tidy"),
         )
-        return self._follow(plan.host, nonce, program, emit, start)
+        return self._follow(plan.host, nonce, compiled, emit, start)
 
     def _follow(
         self, host: str, nonce: str | None, program: Program | None, emit: Emit, script: Script
@@ -80,7 +79,7 @@ class Remote:
     def attach(self, run: str, emit: Emit) -> Outcome:
         """Follow an apply that is running already; its log is read from the start."""
         script = sh(
-            "pid=$(systemctl show --value -p MainPID @{unit})\n" + _program("run-follow"),
+            "pid=$(systemctl show --value -p MainPID @{unit})\n" + program("run-follow"),
             run=run,
             unit=f"barehost-{run.rpartition('/')[2]}.service",
         )
@@ -91,11 +90,7 @@ class Remote:
         """The content of files, for diffs; None for one that is not there or larger than 256 KiB."""
         reply = self.session.run(
             sh(
-                "for path in @{paths}; do\n"
-                '  if [ -f "$path" ] && size=$(stat -L -c %s -- "$path") && [ "$size" -le 262144 ]; then\n'
-                '    printf \'%s\\n\' "$size"; head -c "$size" -- "$path"\n'
-                "  else echo -1; fi\n"
-                "done",
+                program("fetch"),
                 paths=paths,
             ),
             timeout=LOOK_SECONDS,
@@ -115,14 +110,14 @@ class Remote:
         A holder that was not heard for a minute, while nothing of it runs on the host, loses it: its person's
         machine is asleep or gone, and its session ends. :meth:`alive` is how a holder is heard.
         """
-        reply = self.session.run(sh(_program("lock"), about=about), timeout=LOOK_SECONDS)
+        reply = self.session.run(sh(program("lock"), about=about), timeout=LOOK_SECONDS)
         if reply.rc == 0:
             return None
         return reply.stdout.decode(errors="replace").strip() or "another run holds the host"
 
     def unlock(self) -> None:
         """Give the host back; nothing happens where it is not held."""
-        self.session.run(sh(_program("unlock")), timeout=LOOK_SECONDS)
+        self.session.run(sh(program("unlock")), timeout=LOOK_SECONDS)
 
     def alive(self) -> None:
         """Let the host hear that the run which holds it goes on, though it has nothing to do here right now."""
@@ -141,11 +136,6 @@ class Remote:
                 unpack=upload.unpack,
                 progress=_progress(host, upload.name, upload.size, emit),
             )
-
-
-def _program(name: str) -> str:
-    """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
-    return (Path(__file__).parents[1] / "host" / f"{name}.sh").read_text(encoding="utf-8")
 
 
 def _progress(host: str, name: str, total: int, emit: Emit) -> Callable[[int], None]:

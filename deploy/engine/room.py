@@ -7,17 +7,12 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from deploy.resource import Change, Phase, Resource, Upload
-from deploy.shell import Script, join, sh
+from deploy.shell import Script, join, program, sh
 
 SPARE = 32 << 20
 """Bytes of disk that stay free whatever is sent: logs, sockets and the undo need some."""
 
-_ROOM = r"""
-while read -r key value unit; do
-  [ "$key" = MemAvailable: ] && printf 'memory %s\n' "$((value * 1024))" && break
-done < /proc/meminfo
-printf 'disk %s\n' $(($(stat -f -c '%a * %S' /srv)))
-"""
+_ROOM = program("room")
 
 
 class Room(Struct, frozen=True):

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
 from deploy.resource import Put, Remove, Symlink
-from deploy.shell import Script, join, sh
+from deploy.shell import Script, join, program, sh
 
 Staged = Put | Symlink | Remove
 
@@ -52,15 +52,8 @@ def rename(one: Staged) -> Script:
     return sh("mv -fT -- @{new} @{path}", new=new(one.path), path=one.path)
 
 
-UNDO = r"""only=${1-}
-back() { # scopes: whether one of them goes back: none was asked for or this one, and it is not kept
-  for scope; do
-    { [ -z "$only" ] || [ "$only" = "$scope" ]; } && [ ! -e "/var/lib/barehost/kept/$scope" ] && return
-  done
-  return 1
-}
-same() { [ "$(stat -c %d:%i -- "$1")" = "$(stat -c %d:%i -- "$2" 2>/dev/null)" ]; }"""
-"""How an undo begins. same: two names are one file already, which mv calls an error."""
+UNDO = program("undo")
+"""How an undo begins."""
 
 
 def undo(one: Staged) -> Script:

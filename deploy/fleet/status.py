@@ -19,9 +19,9 @@ from deploy.fleet.run import in_threads
 from deploy.inventory.hosts import Host
 from deploy.release import Activation
 from deploy.release.activation import MEMORY
-from deploy.release.shared import RECORDS, program
+from deploy.release.shared import RECORDS
 from deploy.resource import State
-from deploy.shell import Script, Secret, join, key, sh
+from deploy.shell import Script, Secret, join, key, program, sh
 
 SECONDS = 60
 """How long one host may take to say what runs on it."""

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from deploy.errors import LookError
 from deploy.files.archive import Member, stream
-from deploy.release.shared import NUMBERS, PACKAGES, RECORDS, UNITS, embedded, program
+from deploy.release.shared import NUMBERS, PACKAGES, RECORDS, UNITS
 from deploy.resource import Change, Phase, Resource, State, Step, Text, Upload
-from deploy.shell import Command, Script, key, keyed, sh
+from deploy.shell import Command, Script, embedded, key, keyed, program, sh
 
 ASK = embedded("ask")
 

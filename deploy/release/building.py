@@ -9,13 +9,13 @@ from functools import partial
 from typing import ClassVar, Self
 
 from deploy.errors import LookError
-from deploy.release.shared import HASHED, PACKAGES, RECORDS, embedded, program
+from deploy.release.shared import HASHED, PACKAGES, RECORDS
 from deploy.render.spellings import spellings
 from deploy.render.systemd import literal
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.resources.tree import left_to_the_build
 from deploy.resources.venv import NETWORK, PIP
-from deploy.shell import Command, Script, Secret, join, sh
+from deploy.shell import Command, Script, Secret, embedded, join, program, sh
 
 BUILD_SECONDS = 1800
 """How long all build or migrate commands of a site may take together."""

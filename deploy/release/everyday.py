@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy.release.shared import PACKAGES, program
+from deploy.release.shared import PACKAGES
 from deploy.render.systemd import literal
-from deploy.shell import Script, join, sh, words
+from deploy.shell import Script, join, program, sh, words
 from deploy.site.app import App
 
 STDIN = "stdin"

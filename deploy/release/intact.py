@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from deploy.errors import LookError
 from deploy.resource import Change, Phase, Resource, State, Step
 from deploy.resources.tree import LISTING, record_of
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,4 @@ class Intact(Resource):
             )
 
 
-_INTACT = r"""
-# By what find tells; where that differs (a backup that was restored, say), by the hashes of all files.
-intact() { # path record
-  if [ ! -d "$1" ]; then echo absent; return; fi
-  if [ ! -e "$2/listing" ]; then echo unrecorded; return; fi
-  if (cd -- "$1" && listing own "$2" | cmp -s -- - "$2/listing"); then echo same; return; fi
-  if (cd -- "$1" && sed -z 's/^.\{66\}//' -- "$2/sums" | xargs -0 -r sha256sum -z -- | sort -z | cmp -s -- - "$2/sums")
-  then echo same; else echo differs; fi
-}
-packages() { # venv: its mark is made last, and an upgrade of the distribution may take its Python away
-  if [ -e "$1/.barehost" ] && [ -x "$1/bin/python" ]; then echo whole; else echo broken; fi
-}
-"""
+_INTACT = program("release-intact")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from deploy.errors import LookError
-from deploy.release.shared import NUMBERS, PROVEN, RECORDS, UNITS, program
+from deploy.release.shared import NUMBERS, PROVEN, RECORDS, UNITS
 from deploy.resource import Change, Phase, Resource, State, Step
 from deploy.resources.venv import cache_of
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deploy.errors import InputError, LookError
-from deploy.release.shared import RECORDS, program
-from deploy.shell import Script, sh
+from deploy.release.shared import RECORDS
+from deploy.shell import Script, program, sh
 
 
 @dataclass(frozen=True)

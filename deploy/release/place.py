@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from deploy.errors import LookError
-from deploy.release.shared import program
 from deploy.resource import Change, Phase, Resource, State, Step
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 
 @dataclass(frozen=True)

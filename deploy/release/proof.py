@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 
 from deploy.errors import LookError
 from deploy.release.activation import ASK, Question
-from deploy.release.shared import PROVEN, program
+from deploy.release.shared import PROVEN
 from deploy.resource import Change, Phase, Resource, State, Step
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 PROOF_SECONDS = 3
 """How long a site that serves may answer otherwise than expected, after Nginx has shown its new configuration."""

@@ -1,12 +1,8 @@
-"""What the rooms of a release share: where records and numbers lie, how units are listed, where scripts are."""
+"""What the rooms of a release share: where records and numbers lie, how units are listed."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from deploy.shell import Script
-
-HOST = Path(__file__).parents[1] / "host"
+from deploy.shell import program
 
 PACKAGES = ".barehost/packages"
 """Below a release: where its own projects are installed; a Python of ours finds it by BAREHOST_PACKAGES."""
@@ -27,16 +23,6 @@ NUMBERS = "/var/lib/barehost/activations"
 
 PROVEN = "/var/lib/barehost/proven"
 """On the host: one file a site, with the digest of the files in front of it that it was last proven with."""
-
-
-def program(name: str) -> str:
-    """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
-    return (HOST / f"{name}.sh").read_text(encoding="utf-8")
-
-
-def embedded(name: str) -> Script:
-    """The text of ``deploy/host/<name>.py``, which stands in a step as it is: the system's Python reads it there."""
-    return Script((HOST / f"{name}.py").read_text(encoding="utf-8"))
 
 
 UNITS = program("units")

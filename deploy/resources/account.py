@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _NO_FIELD = re.compile(r"[:\n\0]")
@@ -232,23 +232,8 @@ def _extra(user: User) -> list[Script]:
     ]
 
 
-_GETENT = r"""
-look() {
-  printf 'look %s\n' "$1"
-  if [ $# -gt 1 ]; then
-    rc=0; getent "$@" || rc=$?
-    case $rc in 0 | 2) ;; *) exit "$rc" ;; esac
-  fi
-  echo end
-}
-"""
+_GETENT = program("account-look")
 _ADD_GROUP = "getent group @{name} >/dev/null || groupadd @{system} -- @{name} || exit"
 _DELETE_GROUP = "! getent group @{name} >/dev/null || groupdel -- @{name}"
 _DELETE_USER = "! getent passwd @{name} >/dev/null || userdel -- @{name}"
-_ENSURE_USER = r"""
-if getent passwd @{name} >/dev/null; then
-  usermod --gid @{group} --home @{home} --shell @{shell} -- @{name} || exit
-else
-  useradd @{system} --gid @{group} --home-dir @{home} --no-create-home --shell @{shell} -- @{name} || exit
-fi
-"""
+_ENSURE_USER = program("user")

@@ -10,17 +10,15 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
 from deploy.resources.package import LOCKS
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _WORD = re.compile(r"[!-~]+")
-_HOST = Path(__file__).parents[1] / "host"
 
 FETCHED = "/var/lib/barehost/sources"
 """On the host: one file a source, with the digest of what its index was fetched by."""
@@ -161,12 +159,6 @@ def _digest(text: str) -> str:
 
 _FAIL = "fail() { printf '%s\\n' \"$1\" >&2; exit 1; }\n"
 
-_LOOK = Script("""
-digest() { if [ -f "$1" ]; then sum=$(sha256sum < "$1") || return; printf '%s ' "${sum%% *}"; else printf -- '- '; fi; }
-source() {
-  digest "$1" && digest "$2" || exit
-  fetched=-; [ ! -f "$3" ] || read -r fetched < "$3"; printf '%s\\n' "$fetched"
-}
-""")
+_LOOK = Script(program("apt-source-look"))
 
-_FETCH = (_HOST / "apt-source.sh").read_text(encoding="utf-8")
+_FETCH = program("apt-source")

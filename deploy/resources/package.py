@@ -22,7 +22,7 @@ from typing import ClassVar, Literal, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 INDEX_HOURS = 24
 """Age in hours from which the index is refreshed before an install; unattended-upgrades does so daily too."""
@@ -163,136 +163,12 @@ def _transaction(packages: Sequence[Package], masks: Sequence[str]) -> Script:
     return join(parts)
 
 
-_PROBE = r"""
-if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-  ID=this; . /etc/os-release; printf 'other\t%s\n' "$ID"; exit 0
-fi
-rc=0
-said=$(dpkg-query -W \
-  -f 'package\t${Package}\t${Architecture}\t${db:Status-Status}\t${db:Status-Eflag}\t${Version}\n' -- \
-  @{names} 2>&1) || rc=$?
-if [ "$rc" -gt 1 ]; then printf '%s\n' "$said" >&2; exit "$rc"; fi
-printf '%s\n' "$said"
-for mark in /run/barehost/masks/*; do
-  if [ -e "$mark" ]; then printf 'masked\t%s\n' "${mark##*/}"; fi
-done
-echo end
-"""
+_PROBE = program("package-look")
 
-_MASKS = r"""
-set -u
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1
-fail() { printf '%s\n' "$1" >&2; exit 1; }
-marks=/run/barehost/masks
-mask() {
-  for unit in "$@"; do
-    # a mask that somebody else set is not ours to lift
-    if [ -L "/run/systemd/system/$unit" ] && [ ! -e "$marks/$unit" ]; then continue; fi
-    mkdir -p "$marks" && : > "$marks/$unit" && systemctl --quiet mask --runtime -- "$unit" 2>/dev/null ||
-      fail "cannot mask $unit while packages are installed: systemctl mask failed"
-  done
-}
-unmask() {
-  for mark in "$marks"/*; do
-    [ -e "$mark" ] || continue
-    systemctl --quiet unmask --runtime -- "${mark##*/}" && rm -f -- "$mark"
-  done
-}
-trap unmask EXIT
-trap 'exit 143' HUP INT TERM
-if [ -d /run/systemd/system ]; then mask @{masks}; fi
-"""
+_MASKS = program("package-masks")
 
-LOCKS = r"""
-holder() {  # who holds the lock on file $1, as a sentence's middle; fails when nobody does
-  inode=$(stat -c %i -- "$1" 2>/dev/null) || return 1
-  pid=
-  while read -r _ kind _ _ owner place _; do
-    case "$kind $place" in "POSIX "*":$inode") pid=$owner ;; esac
-  done < /proc/locks
-  [ -n "$pid" ] || return 1
-  started=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f20) || started=
-  command=$(tr '\0' ' ' < "/proc/$pid/cmdline" 2>/dev/null) || command=
-  uptime=$(cut -d. -f1 /proc/uptime)
-  printf '%.60s (process %s%s)' "${command:-another program}" "$pid" \
-    "${started:+, for $((uptime - started / $(getconf CLK_TCK 2>/dev/null || echo 100))) s}"
-}
-free() {  # waits until nobody holds a lock of apt or dpkg, 120 s at most
-  left=120
-  for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock \
-    /var/cache/apt/archives/lock
-  do
-    told=
-    while who=$(holder "$lock"); do
-      if [ "$left" -le 0 ]; then
-        fail "$lock is still held by $who after 120 s: let it end, or end it, and run again"
-      fi
-      if [ -z "$told" ]; then told=1; printf 'waiting for %s, which holds %s\n' "$who" "$lock"; fi
-      sleep 1; left=$((left - 1))
-    done
-  done
-}
-free
-"""
+LOCKS = program("apt-locks")
 
-_INDEX = r"""
-stamp=/var/lib/barehost/apt-updated
-refreshed= outdated=
-stale() {
-  [ -e "$stamp" ] || return 0
-  [ -n "$(find "$stamp" -mmin +@{minutes})" ] && return 0
-  [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -print -quit)" ] && return 0
-  [ -n "$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer "$stamp" -print 2>/dev/null)" ]
-}
-update() {
-  refreshed=1
-  if apt-get update -q -o APT::Update::Error-Mode=any -o Acquire::Languages=none -o Acquire::PDiffs=false \
-    -o Acquire::Retries=2 -o DPkg::Lock::Timeout=120 </dev/null
-  then
-    mkdir -p /var/lib/barehost && chmod 700 /var/lib/barehost && : > "$stamp"
-  else
-    outdated=', and its index could not be refreshed'
-    echo 'the package index could not be refreshed; going on with what is known' >&2
-  fi
-}
-if stale; then update; fi
-"""
+_INDEX = program("apt-index")
 
-_INSTALL = r"""
-if [ -n "$(ls /var/lib/dpkg/updates 2>/dev/null)" ] ||
-  grep -qE '^Status: .* (half-configured|unpacked|triggers-awaited|triggers-pending)$' /var/lib/dpkg/status
-then
-  echo 'finishing what an interrupted dpkg left half done'
-  dpkg --configure -a --force-confdef --force-confold </dev/null ||
-    echo 'dpkg --configure -a failed; apt may still mend it' >&2
-fi
-install() {
-  rc=0
-  { apt-get install -y -q --no-install-recommends @{downgrades} \
-      -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
-      -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 -o APT::Get::Fix-Broken=true \
-      -- "$@" </dev/null || echo "$?" > "$RUN/apt.rc"; } 2>&1 | tee "$RUN/apt.log"
-  if [ -s "$RUN/apt.rc" ]; then read -r rc < "$RUN/apt.rc"; rm -f "$RUN/apt.rc"; fi
-  return "$rc"
-}
-unknown() {
-  grep -qE -e '^E: (Unable to locate package|Package .* has no installation)' \
-    -e '^E: (Version .* was not found|Failed to fetch .* 404 )' "$RUN/apt.log"
-}
-if install @{arguments}; then exit 0; fi
-if [ -z "$refreshed" ] && unknown; then
-  echo 'the index may be out of date: refreshing it'
-  update
-  if install @{arguments}; then exit 0; fi
-fi
-missing=$(sed -n -e "s/^E: Unable to locate package //p" \
-  -e "s/^E: Package '\(.*\)' has no installation.*/\1/p" \
-  -e "s/^E: Version '\(.*\)' for '\(.*\)' was not found/\2=\1/p" "$RUN/apt.log" | tr '\n' ' ')
-if [ -n "$missing" ] && grep -q 'is a virtual package provided by' "$RUN/apt.log"; then
-  fail "${missing% } cannot be installed as named: name one of the packages that apt lists above as providing it"
-fi
-if [ -n "$missing" ]; then
-  fail "apt on this host knows no package ${missing% }$outdated: check the name, and the sources in /etc/apt"
-fi
-fail "apt-get install failed with exit code $rc$outdated: its own lines above say why"
-"""
+_INSTALL = program("apt-install")

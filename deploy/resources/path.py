@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 from deploy.errors import InputError, LookError
 from deploy.render import templates as render
 from deploy.resource import Blob, Change, Check, Phase, Put, Remove, Resource, State, Step, Symlink, Text
-from deploy.shell import Command, Script, join, key, keyed, sh
+from deploy.shell import Command, Script, join, key, keyed, program, sh
 
 Presence = Literal["present", "absent"]
 
@@ -44,21 +44,7 @@ class Pathlike(Resource):
     @classmethod
     def probe(cls, resources: Sequence[Pathlike]) -> Script:
         return sh(
-            # A missing path is one of two messages of find's; any other message is a failure to look.
-            "find @{paths} -maxdepth 0 -printf '%y %m %u %g %l\\0%p\\0' 2>\"$SCRATCH/find\"\n"
-            "while IFS= read -r line; do case $line in\n"
-            "  *': No such file or directory' | *': Not a directory') ;;\n"
-            "  *) printf '%s\\n' \"$line\" >&2; bad=1 ;;\n"
-            'esac; done < "$SCRATCH/find"\n'
-            '[ -z "${bad-}" ] || exit 1\n'
-            "printf '=\\0'\n"
-            "set --\n"
-            'for path in @{hashed}; do [ -f "$path" ] && [ ! -L "$path" ] && set -- "$@" "$path"; done\n'
-            '[ $# -eq 0 ] || sha256sum -z -- "$@" || exit\n'
-            'for path in @{secret}; do if [ -f "$path" ] && [ ! -L "$path" ]; then\n'
-            '  sum=$({ printf %s @{key}; cat "$path"; } | sha256sum) || exit\n'
-            '  printf \'keyed:%s  %s\\0\' "${sum%% *}" "$path"\n'
-            "fi; done\n",
+            program("path-look"),
             paths=[one.path for one in resources],
             hashed=[one.path for one in resources if one.hashed == "plain"],
             secret=[one.path for one in resources if one.hashed == "keyed"],
@@ -310,4 +296,4 @@ def _refuse_directory(change: Change[Pathlike]) -> None:
         raise InputError(f"{one.path} is a {there} on the host where a file or link should be; move it away")
 
 
-_DIRECTORY = (Path(__file__).parents[1] / "host" / "directory.sh").read_text(encoding="utf-8")
+_DIRECTORY = program("directory")

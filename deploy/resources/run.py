@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.shell import Command, Script, Secret, join, quote, sh
+from deploy.shell import Command, Script, Secret, join, program, quote, sh
 
 LOOK_SECONDS = 20
 """How long an ``unless`` may take; a look is asked for in every run, so longer is an error."""
@@ -132,10 +132,4 @@ def _inside(run: Run, text: str) -> Script:
     )
 
 
-_LOOK = Script(r"""
-answer() {
-  rc=0
-  "$@" </dev/null >/dev/null 2>&1 || rc=$?
-  case $rc in 0) echo done ;; 124) echo slow ;; *) echo open ;; esac
-}
-""")
+_LOOK = Script(program("run-look"))

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step
-from deploy.shell import Command, Script, sh
+from deploy.shell import Command, Script, program, sh
 
 _NAME = re.compile(r"[a-z0-9_]+(?:\.[A-Za-z0-9_-]+)+")
 
@@ -79,11 +79,4 @@ class Sysctl(Resource):
             )
 
 
-_PROBE = r"""for path in @{paths}; do
-  value=-; access=r
-  if [ -e "$path" ]; then
-    value=$(cat "$path") || exit  # not read: dash reads byte by byte, and a number there ends after the first
-    [ ! -w "$path" ] || access=w
-  fi
-  printf '%s %s %s\n' "$path" "$access" "$value"
-done"""
+_PROBE = program("sysctl-look")

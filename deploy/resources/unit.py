@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Check, Phase, Resource, State, Step
 from deploy.resources.path import File, Link
-from deploy.shell import Command, Script, join, key, sh
+from deploy.shell import Command, Script, join, key, program, sh
 
 RECORDS = "/var/lib/barehost/loaded"
 """One file a unit: the InvocationID it was proven in, then ``digest id`` of every input it had loaded."""
@@ -21,8 +20,7 @@ KEY = "/var/lib/barehost/key"
 """The host's own key, which only root reads: what was loaded of a secret is kept as a digest that says nothing to
 whoever reads a backup of the records, and does not change from run to run as the key on the wire does."""
 
-HOST = Path(__file__).parents[1] / "host"
-BRING = HOST / "unit-bring.sh"
+BRING = program("unit-bring")
 HUP = Script("hup")
 """Reloads by a signal: the function of that name in unit-bring.sh."""
 
@@ -234,7 +232,7 @@ class Unit(Resource):
         return Command(
             f"{verb} {self.name}",
             sh(
-                BRING.read_text(encoding="utf-8"),
+                BRING,
                 record=f"{RECORDS}/{self.name}",
                 records=RECORDS,
                 name=self.name,
@@ -305,8 +303,6 @@ def _asked(watched: Resource | str) -> str:
     return f"lies:{path}" if isinstance(watched, str) else f"secret:{path}"
 
 
-_UNIT = sh(
-    (HOST / "unit-look.sh").read_text(encoding="utf-8"), records=RECORDS, secrets=KEY, key=Script("@{key}")
-)
+_UNIT = sh(program("unit-look"), records=RECORDS, secrets=KEY, key=Script("@{key}"))
 
 _ENABLED = {"enabled-runtime": "enabled", "static": "enabled", "linked": "disabled", "": "disabled"}

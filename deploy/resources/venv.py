@@ -35,7 +35,7 @@ from deploy.requirements import Requirements
 from deploy.requirements.headers import HINTS
 from deploy.requirements.pip import logical
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, embedded, join, program, sh
 
 BUILDER = "_barehost"
 """The account that builds; made when it is missing, has no home, no shell and no files of its own."""
@@ -44,10 +44,9 @@ CACHES = "/var/cache/barehost/pip"
 """On the host: one folder of pip's for the environments of one folder, so that no site installs what another built."""
 
 MARKER = ".barehost"
-_HOST = Path(__file__).parents[1] / "host"
 
-PIP = (_HOST / "pip.sh").read_text(encoding="utf-8")
-NETWORK = (_HOST / "network.sh").read_text(encoding="utf-8")
+PIP = program("pip")
+NETWORK = program("network")
 """Scripts for whoever else runs pip on a host: where it is, and how it gets out."""
 
 _LAYOUT = "2"
@@ -222,20 +221,10 @@ def _wheels(folder: Path | None) -> list[tuple[str, Path, str]]:
     return [(one.name, one, digest_of(one)) for one in found]
 
 
-_PROBE = r"""
-look() {
-  if [ ! -e "$1" ]; then echo absent; return; fi
-  made=-
-  if [ -f "$1"/.barehost ] && [ ! -L "$1"/.barehost ]; then read -r made < "$1"/.barehost || made=-; fi
-  python=$(readlink -f -- "$1"/bin/python) || python=
-  if [ ! -x "$python" ]; then python=; fi
-  printf '%s %s\n' "$made" "${python##*/}"
-}
-for path in @{paths}; do look "$path"; done
-"""
+_PROBE = program("venv-look")
 
-_BUILD = (_HOST / "venv-build.sh").read_text(encoding="utf-8")
+_BUILD = program("venv-build")
 
-_FILL = (_HOST / "venv-fill.sh").read_text(encoding="utf-8")
+_FILL = program("venv-fill")
 
-_OWN = Script((_HOST / "own.py").read_text(encoding="utf-8"))
+_OWN = embedded("own")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import testinfra.host
 
+from deploy.shell import embedded
 from deploy.site.app import App
 
-_SCRIPT = (Path(__file__).parents[1] / "host" / "visit.py").read_text(encoding="utf-8")
+_SCRIPT = embedded("visit")
 
 
 @dataclass(frozen=True)

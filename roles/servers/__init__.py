@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from deploy.errors import InputError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
-from deploy.release.shared import HOST
 from deploy.render.templates import render
 from deploy.roles import function_of
 from deploy.schema.marked import nearest
+from deploy.shell import embedded
 from deploy.site.app import App
 
 ENTRY = "barehost_entry"
@@ -59,8 +59,8 @@ def server_of(host: Host, site: App, facts: Facts) -> Server:
         )
     server: Server = serve(site, facts)
     files = {
-        f"{ENTRY}.py": (HOST / "entry.py").read_text(encoding="utf-8"),
-        "barehost_listen.py": (HOST / "listen.py").read_text(encoding="utf-8"),
+        f"{ENTRY}.py": embedded("entry"),
+        "barehost_listen.py": embedded("listen"),
     }
     return replace(server, files=files | dict(server.files))
 

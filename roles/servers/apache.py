@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deploy.errors import InputError
 from deploy.facts import Facts
-from deploy.release.shared import HOST
 from deploy.roles.servers import Server, here, processes, text
+from deploy.shell import embedded
 from deploy.site.app import App
 
 
@@ -23,6 +23,6 @@ def apache(site: App, facts: Facts) -> Server:
     config = text(site, "apache.conf.j2", workers=processes(site, facts))
     return Server(
         command=f"/usr/bin/python3 -I {here(site)}/server/serve.py",
-        files={"apache.conf": config, "serve.py": (HOST / "apache.py").read_text(encoding="utf-8")},
+        files={"apache.conf": config, "serve.py": embedded("apache")},
         packages=("apache2-bin", "libapache2-mod-wsgi-py3"),
     )

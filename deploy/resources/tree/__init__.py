@@ -46,19 +46,11 @@ from deploy.resources.tree.compare import (
 )
 from deploy.resources.tree.packing import lists_of, octal, pack
 from deploy.resources.tree.source import EXCLUDE, entry_of, found_below
-from deploy.shell import Command, Script, join, sh
+from deploy.shell import Command, Script, join, program, sh
 
 __all__ = ["EXCLUDE", "LISTING", "Tree", "left_to_the_build", "record_of"]
 
-HOST = Path(__file__).parents[2] / "host"
-
-
-def _program(name: str) -> str:
-    """The text of ``deploy/host/<name>.sh``, whose ``@{…}`` are filled in by :func:`deploy.shell.sh`."""
-    return (HOST / f"{name}.sh").read_text(encoding="utf-8")
-
-
-LISTING = _program("tree-listing")
+LISTING = program("tree-listing")
 
 RECORDS = "/var/lib/barehost/trees"
 """On the host: one folder for each tree, named by the SHA-256 of its path."""
@@ -152,7 +144,7 @@ class Tree(Resource):
     @classmethod
     def probe(cls, resources: Sequence[Self]) -> Script:
         """Says "same" for each tree that is, else its lines, and fresh hashes where a line changed."""
-        return join([Script(LISTING + _program("tree-look")), *map(_look, resources, range(len(resources)))])
+        return join([Script(LISTING + program("tree-look")), *map(_look, resources, range(len(resources)))])
 
     @classmethod
     def parse(cls, resources: Sequence[Self], output: bytes) -> dict[str, State | None]:
@@ -179,7 +171,7 @@ def left_to_the_build(path: str) -> Script:
 
     It is neither compared with the source nor put back: what the site was proven with stays.
     """
-    return sh(LISTING + _program("tree-built"), path=path, record=record_of(path))
+    return sh(LISTING + program("tree-built"), path=path, record=record_of(path))
 
 
 def record_of(path: str) -> str:
@@ -238,7 +230,7 @@ def _sync(tree: Tree, actual: State) -> Iterator[Step]:
     yield Command(
         f"{'sync' if found else 'create'} {tree.path}: {change}",
         sh(
-            LISTING + _program("tree-sync"),
+            LISTING + program("tree-sync"),
             path=tree.path,
             parent=posixpath.dirname(tree.path),
             stage=posixpath.join(

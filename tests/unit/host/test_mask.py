@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.release.shared import HOST
 from deploy.render.spellings import spellings
+from deploy.shell import HOST
 
 SECRET = "hunter2-pässword"
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release.shared import HOST
+from deploy.shell import HOST
 from tests.unit.fakes.sandbox import needs_root
 
 pytestmark = needs_root

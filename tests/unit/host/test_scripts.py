@@ -72,4 +72,4 @@ def test_shellcheck_finds_nothing(all_of_them: dict[str, str], tmp_path: Path):
 
 
 def test_the_fixed_part_of_an_apply_needs_nothing_filled_in():
-    assert Script(RUNTIME.read_text()) == sh(RUNTIME.read_text())
+    assert Script(RUNTIME) == sh(RUNTIME)
