@@ -7,13 +7,17 @@ then
   dpkg --configure -a --force-confdef --force-confold </dev/null ||
     echo 'dpkg --configure -a failed; apt may still mend it' >&2
 fi
+# What a package starts may hold apt's output open for ever: so it goes to a file, which is followed until apt ends.
 install() {
   rc=0
-  { apt-get install -y -q --no-install-recommends @{downgrades} \
-      -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
-      -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 -o APT::Get::Fix-Broken=true \
-      -- "$@" </dev/null || echo "$?" > "$RUN/apt.rc"; } 2>&1 | tee "$RUN/apt.log"
-  if [ -s "$RUN/apt.rc" ]; then read -r rc < "$RUN/apt.rc"; rm -f "$RUN/apt.rc"; fi
+  : > "$RUN/apt.log"
+  apt-get install -y -q --no-install-recommends @{downgrades} \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
+    -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 -o APT::Get::Fix-Broken=true \
+    -- "$@" </dev/null > "$RUN/apt.log" 2>&1 &
+  apt=$!
+  tail -n +1 -s 0.1 -f --pid="$apt" -- "$RUN/apt.log"
+  wait "$apt" || rc=$?
   return "$rc"
 }
 unknown() {

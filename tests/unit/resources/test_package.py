@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, State
 from deploy.resources.package import Package
-from deploy.shell import Command
+from deploy.shell import Command, program, sh
 
 NGINX = Package("nginx", masks=("nginx.service",))
 
@@ -143,3 +148,23 @@ def test_a_version_that_is_none_is_an_error(version: str) -> None:
 def test_a_unit_that_is_none_is_an_error(unit: str) -> None:
     with pytest.raises(InputError, match="not a unit"):
         Package("nginx", masks=(unit,))
+
+
+def test_an_install_ends_with_apt_whatever_a_package_has_started(tmp_path: Path) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(f"#!/bin/sh\necho setting up\nsleep 300 &\necho $! > {tmp_path}/started\nexit 3\n")
+    apt.chmod(0o755)
+    script = sh(program("apt-install"), arguments=["a"], downgrades=sh(""))
+    try:
+        done = subprocess.run(
+            ["sh", "-c", f'fail() {{ echo "$1"; exit 1; }}\nrefreshed=1\noutdated=\n{script}'],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "RUN": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.kill(int((tmp_path / "started").read_text()), signal.SIGKILL)
+    assert done.stdout.startswith("setting up\n")
+    assert "failed with exit code 3" in done.stdout
