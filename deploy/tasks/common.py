@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -30,11 +32,67 @@ HELP = {
     "diff": "show what changes in files, line by line",
     "check": "only plan: change nothing",
     "executor": "spread the hosts over the workers of a Dask cluster: dask://HOST:PORT or tls://HOST:PORT",
+    "batch": "hosts switched at once: a number or a percentage; default: all",
+    "max_fail": "hosts that may fail and are left out; one more ends the run and takes back what it switched",
+    "keep_going": "leave what was switched where it is when a host fails",
+    "wait": "seconds to wait for another run that holds a host",
 }
 """Option texts that several tasks share."""
 
 
-class Told(Task[Any]):
+@dataclass(frozen=True)
+class Choice:
+    """Options: which hosts of which inventory."""
+
+    host: Sequence[str] = ()
+    group: Sequence[str] = ()
+    inventory: Sequence[str] = ()
+
+    def hosts(self, *, reveal: str | None = None) -> tuple[Host, ...]:
+        """The hosts that the options choose; their secrets are masked in everything printed from here on.
+
+        reveal: the name of the site, "" for every site, whose secrets this command needs, so that one that cannot be
+        had is an InputError before any host is contacted; None: it needs none.
+        """
+        from deploy.inventory.secrets import within
+
+        hosts = opened(self.inventory).select(*self.host, *self.group)
+        apps = [app for one in hosts for app in one.apps]
+        secrets = [one.sudo_password for one in hosts if one.sudo_password is not None]
+        secrets += [secret for app in apps for secret in app.secrets.values()]
+        secrets += [secret for one in hosts for secret in within(one.vars)]
+        mask(secrets)
+        for app in apps if reveal is not None else ():
+            if app.state == "present" and reveal in ("", app.name):
+                for secret in app.secrets.values():
+                    secret.reveal()
+        return hosts
+
+
+@dataclass(frozen=True)
+class Output:
+    """Options: what a run shows. json: events for programs. v: how much of its steps, 0 to 2."""
+
+    json: bool = False
+    v: int = 0
+
+
+@dataclass(frozen=True)
+class Course:
+    """Options: how sites are switched, host by host."""
+
+    site: str = ""
+    batch: str = ""
+    max_fail: int = 0
+    keep_going: bool = False
+    wait: int = 0
+
+
+GROUPS = {one.__name__: one for one in (Choice, Output, Course)}
+"""Options that go together: a task takes them as one argument of that type, and its command line has each of them."""
+
+
+class WordsTask(Task[Any]):
     """Invoke's Task, with lists whose default is a tuple, and with any number of bare words.
 
     They are ``names``, or hosts where a task has no names: ``invoke plan web1 web2``. Invoke has no variable
@@ -68,27 +126,43 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
     """Invoke's task, with errors a user can understand as one sentence, and the exit code as the function's value.
 
     Every option has a long name only, but for ``-v``; ``host``, ``group`` and ``inventory`` may be repeated.
+    An argument whose type is one of :data:`GROUPS` stands for all its options.
     """
 
     def wrap(body: Callable[..., int | None]) -> Task[Any]:
+        signature = inspect.signature(body)
+        groups = {
+            name: GROUPS[one.annotation]
+            for name, one in signature.parameters.items()
+            if one.annotation in GROUPS
+        }
+        flat = [
+            option
+            for one in signature.parameters.values()
+            for option in (
+                inspect.signature(groups[one.name]).parameters.values() if one.name in groups else (one,)
+            )
+        ]
+        names = [one.name for one in flat]
+
         @functools.wraps(body)
-        def told(*arguments: Any, **values: Any) -> None:
-            def checked(*arguments: Any, **values: Any) -> int | None:
+        def run(*arguments: Any, **values: Any) -> None:
+            def checked() -> int | None:
                 refuse_empty(sys.argv[1:], made, _words(made.name, made.get_arguments()))
-                return body(*arguments, **values)
+                return body(*arguments, **_grouped(groups, values))
 
             numbered = sorted((key for key in values if key[4:].isdigit()), key=lambda key: int(key[4:]))
             if words := [values.pop(key) for key in numbered]:
                 values |= {"names": words} if "names" in names else {"host": [*words, *values["host"]]}
-            code = _told(checked, *arguments, **values)
+            code = _exit_code(checked)
             if code:
                 raise Exit(code=code)
 
-        names = body.__code__.co_varnames[: body.__code__.co_argcount]
+        run.__signature__ = signature.replace(parameters=flat)  # type: ignore[attr-defined]
         texts = {name: HELP[name] for name in names if name in HELP} | options.pop("help", {})
         made: Any = invoke_task(
-            told,
-            klass=Told,
+            run,
+            klass=WordsTask,
             auto_shortflags=False,
             help=texts,
             iterable=[name for name in ("host", "group", "inventory") if name in names],
@@ -100,11 +174,20 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Task[Any]]:
     return wrap
 
 
-def _told(body: Callable[..., int | None], *arguments: Any, **values: Any) -> int:
+def _grouped(groups: Mapping[str, type[Any]], values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a task's body, from the values of its options."""
+    made = {
+        name: group(**{one.name: values.pop(one.name) for one in fields(group) if one.name in values})
+        for name, group in groups.items()
+    }
+    return values | made
+
+
+def _exit_code(body: Callable[[], int | None]) -> int:
     from deploy.errors import BarehostError
 
     try:
-        return body(*arguments, **values) or 0
+        return body() or 0
     except BarehostError as error:
         from deploy import report
 
@@ -146,29 +229,6 @@ def project() -> Path:
 def state() -> Path:
     """The project's state folder: facts between runs, pinned host keys, staging hosts, clones. Not for git."""
     return Path(os.environ.get("BAREHOST_STATE") or project() / ".barehost").absolute()
-
-
-def chosen(
-    host: Sequence[str], group: Sequence[str], inventory: Sequence[str], *, reveal: str | None = None
-) -> tuple[Host, ...]:
-    """The hosts that the options choose; their secrets are masked in everything printed from here on.
-
-    reveal: the name of the site, "" for every site, whose secrets this command needs, so that one that cannot be had
-    is an InputError before any host is contacted; None: it needs none.
-    """
-    from deploy.inventory.secrets import within
-
-    hosts = opened(inventory).select(*host, *group)
-    apps = [app for one in hosts for app in one.apps]
-    secrets = [one.sudo_password for one in hosts if one.sudo_password is not None]
-    secrets += [secret for app in apps for secret in app.secrets.values()]
-    secrets += [secret for one in hosts for secret in within(one.vars)]
-    mask(secrets)
-    for app in apps if reveal is not None else ():
-        if app.state == "present" and reveal in ("", app.name):
-            for secret in app.secrets.values():
-                secret.reveal()
-    return hosts
 
 
 def connections() -> Connections:

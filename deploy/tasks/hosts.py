@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import answer, chosen, opened, task
+from deploy.tasks.common import Choice, answer, opened, task
 
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
@@ -21,16 +20,14 @@ if TYPE_CHECKING:
 )
 def trust(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     yes: bool = False,
     replace: bool = False,
 ) -> int:
     """Show the fingerprints of hosts' keys, first of the jump hosts before them, and pin them."""
     from deploy.errors import InputError
 
-    trusted = [_trusted(one, yes=yes, replace=replace) for one in chosen(host, group, inventory)]
+    trusted = [_trusted(one, yes=yes, replace=replace) for one in choice.hosts()]
     return 0 if all(trusted) else InputError.exit_code
 
 
@@ -55,16 +52,14 @@ def _trusted(host: Host, *, yes: bool, replace: bool) -> bool:
 
 
 @task(name="list")
-def list_(
-    context: Context, host: Sequence[str] = (), group: Sequence[str] = (), inventory: Sequence[str] = ()
-) -> None:
+def list_(context: Context, choice: Choice) -> None:
     """List the hosts that the options choose, with address, groups and sites; those that cannot be used with why."""
     from deploy import report
     from deploy.errors import InputError
 
-    loaded = opened(inventory)
+    loaded = opened(choice.inventory)
     rows, remarks = [], []
-    for name in loaded.match(*host, *group):
+    for name in loaded.match(*choice.host, *choice.group):
         try:
             one = loaded.host(name)
         except InputError as error:

@@ -32,7 +32,6 @@ ELSEWHERE = {
     "deploy/fleet/members.py": "tests/unit/fleet/test_rollout.py",
     "deploy/inventory/*": "tests/unit/inventory/test_hosts.py",  # steps on the way from files to hosts
     "deploy/release/git.py": "tests/unit/release/test_source.py",
-    "deploy/release/shared.py": "tests/unit/release/test_activation.py",
     "deploy/render/spellings.py": "tests/unit/report/test_mask.py",
     "deploy/report/standings.py": "tests/unit/fleet/test_status.py",
     "deploy/requirements/*": "tests/unit/requirements/test_locks.py",  # one table for the files of all tools

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import chosen, connections, password_once, state, task, with_site
+from deploy.tasks.common import Choice, Output, connections, password_once, state, task, with_site
 
 if TYPE_CHECKING:
     from deploy.engine.events import Report
@@ -28,28 +28,22 @@ SITE = "only this site and what all sites of its hosts share; default: every sit
 )
 def provision(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
+    output: Output,
     site: str = "",
     check: bool = False,
     diff: bool = False,
-    json: bool = False,
     purge: bool = False,
     plan: str = "",
     executor: str = "",
-    v: int = 0,
 ) -> int:
     """Make hosts what the inventory says: a bare one becomes a served site, a converged one costs one look."""
     return _converge(
-        host,
-        group,
-        inventory,
+        choice,
+        output,
         site=site,
         check=check,
         diff=diff,
-        json=json,
-        verbose=v,
         executor=executor,
         purge=purge,
         plan=plan,
@@ -59,26 +53,20 @@ def provision(
 @task(help={"site": SITE, "out": "write the plan to this file too, for provision --plan"})
 def plan(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
+    output: Output,
     site: str = "",
     diff: bool = False,
-    json: bool = False,
     out: str = "",
     executor: str = "",
-    v: int = 0,
 ) -> int:
     """Show what provision would change, and change nothing. Exit code 0: nothing to do, 2: changes."""
     return _converge(
-        host,
-        group,
-        inventory,
+        choice,
+        output,
         site=site,
         check=True,
         diff=diff,
-        json=json,
-        verbose=v,
         executor=executor,
         out=out,
     )
@@ -87,9 +75,7 @@ def plan(
 @task()
 def status(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     json: bool = False,
 ) -> int:
     """Say what runs where: site, release, since when, and whether it runs what lies on the disk."""
@@ -97,7 +83,7 @@ def status(
     from deploy.fleet.status import status_of
     from deploy.report.standings import table
 
-    status = status_of(chosen(host, group, inventory), password=password_once())
+    status = status_of(choice.hosts(), password=password_once())
     if status.standings or not status.failures:
         report.table(*table(status, json=json), json=json)
     for note in status.notes:
@@ -110,29 +96,24 @@ def status(
 @task(help={"site": "only the checks of this site; default: those of the hosts and of every site"})
 def verify(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     site: str = "",
     v: int = 0,
 ) -> int:
     """Prove with testinfra what a provisioned host must show: packages, users, units, ports, headers, files."""
     from deploy.verify import verify as run
 
-    hosts = with_site(chosen(host, group, inventory), site)
+    hosts = with_site(choice.hosts(), site)
     return run(hosts, password=password_once(), verbose=v, site=site)
 
 
 def _converge(
-    host: Sequence[str],
-    group: Sequence[str],
-    inventory: Sequence[str],
+    choice: Choice,
+    output: Output,
     *,
     site: str,
     check: bool,
     diff: bool,
-    json: bool,
-    verbose: int,
     executor: str,
     purge: bool = False,
     plan: str = "",
@@ -140,7 +121,7 @@ def _converge(
 ) -> int:
     # begun before the rest is imported: that takes its time in there, too
     with nullcontext() if executor else connections() as sessions:
-        picked = with_site(chosen(host, group, inventory, reveal=""), site)
+        picked = with_site(choice.hosts(reveal=""), site)
         if sessions is not None:
             sessions.expect(picked)
 
@@ -167,7 +148,7 @@ def _converge(
         names = [one.name for one in picked]
         with (
             workers(executor) as others,
-            report.reporter(json=json, verbose=verbose, diff=diff, hosts=names) as shown,
+            report.reporter(json=output.json, verbose=output.v, diff=diff, hosts=names) as shown,
         ):
             reports = fleet.run(
                 picked,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import chosen, connections, password_once, state, task
+from deploy.tasks.common import Choice, Course, Output, connections, password_once, state, task
 from deploy.tasks.provision import exit_code
 
 if TYPE_CHECKING:
@@ -24,29 +24,16 @@ if TYPE_CHECKING:
 ROLES = ("app",)
 """The roles that a release is about; the rest of a host is provision's."""
 
-SWITCH = {
-    "site": "only this site; default: every site of the chosen hosts",
-    "batch": "hosts switched at once: a number or a percentage; default: all",
-    "max_fail": "hosts that may fail and are left out; one more: none is switched, or those that were go back",
-    "keep_going": "leave what was switched where it is when a host fails",
-    "wait": "seconds to wait for another run that holds a host",
-}
+SITE = "only this site; default: every site of the chosen hosts"
 
 
-@task(help=SWITCH | {"ref": "branch, tag or commit of a git source, instead of the inventory's"})
+@task(help={"site": SITE, "ref": "branch, tag or commit of a git source, instead of the inventory's"})
 def release(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
-    site: str = "",
+    choice: Choice,
+    course: Course,
+    output: Output,
     ref: str = "",
-    batch: str = "",
-    max_fail: int = 0,
-    keep_going: bool = False,
-    wait: int = 0,
-    json: bool = False,
-    v: int = 0,
 ) -> int:
     """Ship the site's source as it is now, without a lost request; ends with proof through Nginx."""
 
@@ -56,7 +43,7 @@ def release(
 
         now = datetime.now(UTC)
         known: dict[str, Release] = {}
-        picked = chosen(host, group, inventory, reveal=site)
+        picked = choice.hosts(reveal=course.site)
         facts = [found for one in picked if (found := recall(state(), one.name))]
 
         def shipped(host: Host, app: App) -> Release:
@@ -67,8 +54,8 @@ def release(
                 known[key] = resumed(code, app, state(), serving)
             return known[key]
 
-        hosts, brought = _with(picked, site, shipped)
-        reports = _roll("release", hosts, brought, batch, max_fail, keep_going, wait, json, v, sessions)
+        hosts, brought = _with(picked, course.site, shipped)
+        reports = _roll("release", hosts, brought, course, output, sessions)
         code = exit_code(reports, check=False)
         if code == 0:
             shown = {
@@ -80,21 +67,17 @@ def release(
 
 
 @task(
-    help=SWITCH | {"to": "the id to go back to; default: the newest older one that was healthy on all hosts"}
+    help={
+        "site": SITE,
+        "to": "the id to go back to; default: the newest older one that was healthy on all hosts",
+    }
 )
 def rollback(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
-    site: str = "",
+    choice: Choice,
+    course: Course,
+    output: Output,
     to: str = "",
-    batch: str = "",
-    max_fail: int = 0,
-    keep_going: bool = False,
-    wait: int = 0,
-    json: bool = False,
-    v: int = 0,
 ) -> int:
     """Go back to the last healthy release, with the same proof. Migrations are not undone."""
     from deploy import report
@@ -103,15 +86,15 @@ def rollback(
     from deploy.release.unfinished import Rollbacks, command_of
     from deploy.site.release import Release
 
-    hosts = chosen(host, group, inventory)
-    held, lost = _held(hosts, site, max_fail)
+    hosts = choice.hosts()
+    held, lost = _held(hosts, course.site, course.max_fail)
     begun = {name: Rollbacks(state(), hosts[0].project, name) for name in held}
     command = command_of(held, {name for by_host in held.values() for name in by_host})
     back = {}
     for name, by_host in held.items():
         again = None if to else begun[name].target(by_host, command)
         back[name] = target(name, by_host, to or again)
-        if again and not json:
+        if again and not output.json:
             report.say(
                 f"{name}: going on with the rollback to {again} that was not finished; --to names another"
             )
@@ -122,43 +105,29 @@ def rollback(
         venv = next(one.venv for one in held[app.name][host.name] if one.id == back[app.name].id)
         return Release(back[app.name].id, None, ship=True, by=whoami(), venv=venv)
 
-    picked, brought = _with(hosts, site, earlier)
+    picked, brought = _with(hosts, course.site, earlier)
     for name, by_host in held.items():
         begun[name].begin(back[name].id, by_host, command)
     for app in {app.name: app for one in hosts for app in one.apps if app.name in back and app.migrate}:
-        if not json:
+        if not output.json:
             report.say(f"{app}: the code goes back, the database does not: migrations are not undone")
     with connections() as sessions:
-        reports = _roll(
-            "rollback", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost
-        )
+        reports = _roll("rollback", picked, brought, course, output, sessions, lost)
     code = exit_code(reports, check=False)
     for name in held:
         begun[name].end({one.host for one in reports if _there(one, name)}, whole=code == 0)
     return code
 
 
-@task(help=SWITCH)
-def restart(
-    context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
-    site: str = "",
-    batch: str = "",
-    max_fail: int = 0,
-    keep_going: bool = False,
-    wait: int = 0,
-    json: bool = False,
-    v: int = 0,
-) -> int:
+@task(help={"site": SITE})
+def restart(context: Context, choice: Choice, course: Course, output: Output) -> int:
     """Start the current release anew beside itself and switch: a restart without a lost request."""
     from deploy.errors import InputError
     from deploy.release.source import whoami
     from deploy.site.release import Release
 
-    hosts = chosen(host, group, inventory)
-    held, lost = _held(hosts, site, max_fail)
+    hosts = choice.hosts()
+    held, lost = _held(hosts, course.site, course.max_fail)
     run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
     def same(host: Host, app: App) -> Release:
@@ -170,19 +139,15 @@ def restart(
         return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
 
     with connections() as sessions:
-        picked, brought = _with(hosts, site, same)
-        reports = _roll(
-            "restart", picked, brought, batch, max_fail, keep_going, wait, json, v, sessions, lost
-        )
+        picked, brought = _with(hosts, course.site, same)
+        reports = _roll("restart", picked, brought, course, output, sessions, lost)
     return exit_code(reports, check=False)
 
 
-@task(help={"site": SWITCH["site"]})
+@task(help={"site": SITE})
 def releases(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     site: str = "",
     json: bool = False,
 ) -> None:
@@ -200,7 +165,7 @@ def releases(
             one.staged,
             f"{one.size} KiB" if one.size is not None else "gone",
         ]
-        for app, by_host in _held(chosen(host, group, inventory), site)[0].items()
+        for app, by_host in _held(choice.hosts(), site)[0].items()
         for name, held in by_host.items()
         for one in held
     ]
@@ -210,9 +175,7 @@ def releases(
 @task(help={"n": "how many lines of each host, the newest; default: 20"})
 def history(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     n: int = 20,
     json: bool = False,
 ) -> int:
@@ -222,7 +185,7 @@ def history(
     from deploy.fleet import run as fleet
     from deploy.shell import sh
 
-    hosts = chosen(host, group, inventory)
+    hosts = choice.hosts()
     script = sh("[ ! -e /var/log/barehost.log ] || tail -n @{n} /var/log/barehost.log", n=n)
     answers = fleet.ask(hosts, lambda session: session.run(script, timeout=60), password=password_once())
     rows, failed = [], 0
@@ -298,12 +261,8 @@ def _roll(
     what: str,
     hosts: Sequence[Host],
     deliveries: Mapping[str, Delivery],
-    batch: str,
-    max_fail: int,
-    keep_going: bool,
-    wait: int,
-    json: bool,
-    verbose: int,
+    course: Course,
+    output: Output,
     sessions: Connections,
     lost: Mapping[str, BarehostError] | None = None,
 ) -> list[Report]:
@@ -313,7 +272,7 @@ def _roll(
     sessions.expect([one for one in hosts if not lost or one.name not in lost])
 
     from deploy.engine.remote import Remote  # what follows is imported while the hosts are being connected to
-    from deploy.fleet.rollout import Course, rollout
+    from deploy.fleet import rollout
     from deploy.release.source import whoami
     from deploy.roles import roles_of
 
@@ -322,14 +281,16 @@ def _roll(
             raise lost[host.name]
         return Remote(sessions.connect(host))
 
-    course = Course(f"{whoami()} {what}", batch or None, max_fail, keep_going, wait)
+    way = rollout.Course(
+        f"{whoami()} {what}", course.batch or None, course.max_fail, course.keep_going, course.wait
+    )
     names = [one.name for one in hosts]
-    with report.reporter(json=json, verbose=verbose, diff=False, hosts=names) as shown:
-        reports = rollout(
+    with report.reporter(json=output.json, verbose=output.v, diff=False, hosts=names) as shown:
+        reports = rollout.rollout(
             hosts,
             deliveries,
             lambda host, delivery: roles_of(host, delivery, only=ROLES),
-            course,
+            way,
             shown,
             state=state(),
             connect=connect,

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import INTERRUPTED, chosen, leave, password_once, task
+from deploy.tasks.common import INTERRUPTED, Choice, leave, password_once, task
 
 if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 def maintenance(
     context: Context,
     state: str,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     site: str = "",
 ) -> int:
     """Close sites to visitors (503, Retry-After, a page; static files are still served), or open them again."""
@@ -38,7 +36,7 @@ def maintenance(
 
     if state not in ("on", "off"):
         raise InputError(f"maintenance is on or off, not {state!r}")
-    hosts = chosen(host, group, inventory)
+    hosts = choice.hosts()
     sites = _sites(hosts, site)
     answers = fleet.ask(
         hosts,
@@ -69,9 +67,7 @@ def maintenance(
 )
 def logs(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     site: str = "",
     follow: bool = False,
     since: str = "1h ago",
@@ -86,7 +82,7 @@ def logs(
     from deploy.transport import Session
     from deploy.transport.session import each
 
-    hosts = chosen(host, group, inventory)
+    hosts = choice.hosts()
     sites = _sites(hosts, site)
     if n < 1:
         raise InputError(f"-n takes the number of lines to show, not {n}")
@@ -125,9 +121,7 @@ def logs(
 @task(help={"site": "whose venv and environment; default: the host's only site"})
 def run(
     context: Context,
-    host: Sequence[str] = (),
-    group: Sequence[str] = (),
-    inventory: Sequence[str] = (),
+    choice: Choice,
     site: str = "",
 ) -> int:
     """Run a command in a site's current release, with its venv and environment: `invoke run --host web1 -- argv...`."""
@@ -141,7 +135,7 @@ def run(
     )  # Invoke would join it with spaces
     if not argv:
         raise InputError("say what to run after two dashes: invoke run --host web1 -- python manage.py shell")
-    hosts = chosen(host, group, inventory)
+    hosts = choice.hosts()
     sites = _sites(hosts, site)
     for one in hosts:
         if len(sites[one.name]) != 1:
