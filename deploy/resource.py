@@ -262,6 +262,10 @@ class Resource(ABC):
         """What the host does once the files at ``paths`` are what they were before this apply; None: nothing."""
         return None
 
+    def only_here(self, change: Change[Self]) -> Collection[str]:
+        """What must run on no other host when ``change`` is made, by its name there; empty: it does not matter."""
+        return ()
+
     def content(self) -> Iterable[Text]:
         """What it says in text, for ``--diff``; nothing where there is none, or where it is secret."""
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,19 +13,22 @@ from deploy.facts import AppFacts, Facts
 from deploy.files.folders import anchored
 from deploy.inventory.hosts import Host
 from deploy.release import Activation, Built, Intact, Leaving, Migrated, Place, Question
+from deploy.release.processes import beside
 from deploy.render.systemd import environment_file
 from deploy.render.templates import render
 from deploy.requirements import builders, find, read
-from deploy.resource import Deferred, Remark, Resource
+from deploy.resource import Deferred, Fact, Remark, Resource
 from deploy.resources.package import Package
 from deploy.resources.path import Directory
 from deploy.resources.tree import EXCLUDE, Tree
 from deploy.resources.venv import Venv, key
 from deploy.roles.servers import Server, server_of
 from deploy.roles.static import BROTLI
-from deploy.shell import program
+from deploy.shell import program, sh
 from deploy.site.app import App
+from deploy.site.processes import Timer
 from deploy.site.release import Delivery, Release
+from deploy.site.schedule import calendars
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "armhf": "armv7l"}
 """Debian's name of an architecture → what Python's markers call it."""
@@ -45,6 +49,8 @@ def app(host: Host, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
 def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
     """The code at its place, the packages in their venv, and an activation that runs the one with the other."""
     yield BROTLI
+    for name, timer in app.timers.items():
+        yield from checked(app, name, timer, facts)
     yield Package("python3")  # what root and Nginx's user run: never the site's own Python
     yield Directory(f"{app.root}/releases", group=app.user, mode=0o750, scope=app.name)
     yield Directory(f"{app.root}/venvs", scope=app.name)
@@ -102,13 +108,19 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
             secrets = tuple(app.secrets.values())
             yield Migrated(app.name, id, packages, app.migrate, env, secrets, scope=app.name)
 
+    more = beside(app, app.processes or {}, host.project, first=host.is_first(app.name))
     yield Activation(
         app=app.name,
         release=id,
         venv=packages,
         env=env,
-        files=tuple(sorted(server.files.items())),
-        units=((f"{app.name}@.service", unit(host, app, server)),),
+        files=tuple(sorted((*server.files.items(), *more.files))),
+        units=((f"{app.name}@.service", unit(host, app, server)), *more.units),
+        jobs=more.jobs,
+        timers=more.timers,
+        alone=more.alone,
+        settle=more.settle,
+        stopping=more.stopping,
         www=tuple((url.strip("/"), folder) for url, folder in app.static.items()),
         question=question(app),
         drain=app.graceful_timeout,
@@ -117,6 +129,23 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         advice=advice,
         scope=app.name,
     )
+
+
+def checked(app: App, name: str, timer: Timer, facts: Facts) -> Iterator[Resource]:
+    """What the host's systemd says of a timer's schedule, which this refuses once it is known to be none.
+
+    A timer that lies there with these lines was accepted before.
+    """
+    lines = calendars(timer.schedule)
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    fact = f"schedule:{app.name}-{name}:{digest}"
+    unit = f"/etc/systemd/system/{app.name}-{name}.timer"
+    yield Fact(fact, sh(program("schedule"), unit=unit, calendars=lines), scope=app.name)
+    problem = facts.own.get(fact, "accepted")
+    if problem != "accepted":
+        raise InputError(
+            f"{app.name}: the schedule {timer.schedule!r} of the timer {name} is none: {problem}"
+        )
 
 
 def missing(app: App, source: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -28,12 +28,17 @@ PASSES = 3
 resources, and their first look may bring one more change. More passes than that do not settle."""
 
 
+Elsewhere = Callable[[Host, str, Collection[str]], None]
+
+
 class Wishes(Struct, frozen=True):
     """What a run is to do. check: plan only. diffs: show old and new content. through: the last phase applied.
 
     about: the line for the host's own log. saved: plans by host, as JSON, that the first look must lead to again;
     None: whatever it leads to is carried out. leave_out: scopes that the run is not about. only_checked: phases that
     the run looks at and changes nothing of: what differs there is a remark, or fails what cannot work without it.
+    elsewhere: called before an apply with the host, a scope and what is to run on this host alone; it ends that on all
+    others, or raises. None: nobody else is asked.
     """
 
     about: str
@@ -43,6 +48,7 @@ class Wishes(Struct, frozen=True):
     through: Phase = Phase.LEAVE
     leave_out: frozenset[str] = frozenset()
     only_checked: frozenset[Phase] = frozenset()
+    elsewhere: Elsewhere | None = None
 
 
 def converge(
@@ -241,6 +247,7 @@ class _Run:
         """
         packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
+        self._alone([change for change in plan.changes if change.resource.when <= through])
         outcome = self.reach.apply(plan, self.wishes.about, self.emit, through)
         if outcome.outcome is Ending.LOCKED:
             self._yield_to(outcome.holder or "another run holds the host")
@@ -267,6 +274,13 @@ class _Run:
         if self.late > PASSES:
             raise LockedError(f"{self.host.name}: {holder}; run again when it is done")
         self.emit(Note(self.host.name, holder))
+
+    def _alone(self, changes: Sequence[Change[Resource]]) -> None:
+        """What is to run on this host alone ends on the others first."""
+        for change in changes:
+            names = change.resource.only_here(change)
+            if names and self.wishes.elsewhere is not None:
+                self.wishes.elsewhere(self.host, change.resource.scope, names)
 
     def _diffs(self, plan: Plan) -> tuple[Diff, ...]:
         """Old and new text of what differs, in one more round trip; none unless asked for."""

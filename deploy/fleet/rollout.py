@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 from msgspec import structs
 
-from deploy.engine.converge import Wishes, converge
+from deploy.engine.converge import Elsewhere, Wishes, converge
 from deploy.engine.events import Connecting, Emit, Note, Report
 from deploy.engine.reach import Reach
 from deploy.errors import HostError, InputError
@@ -42,7 +42,7 @@ class Course:
     about: the line for the hosts' own logs. batch: hosts switched at once, as a number or a percentage of those
     that are left; None: all. max_fail: hosts that may fail, at whatever stage: each is left out and the others go
     on. keep_going: when more than those fail, leave what was switched where it is. wait: seconds to wait for
-    another run's lock.
+    another run's lock. elsewhere: as :class:`deploy.engine.converge.Wishes` has it.
     """
 
     about: str
@@ -50,6 +50,7 @@ class Course:
     max_fail: int = 0
     keep_going: bool = False
     wait: float = 0.0
+    elsewhere: Elsewhere | None = None
 
 
 def rollout(
@@ -237,6 +238,7 @@ class _Rollout:
             about=self.course.about,
             through=through,
             leave_out=frozenset(app.name for app in host.apps if app.name not in releases),
+            elsewhere=self.course.elsewhere,
         )
         first = member.last is None
         report, facts = converge(

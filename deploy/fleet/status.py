@@ -167,14 +167,33 @@ def _troubles(state: State, told: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with an instance apart from whether it runs."""
     if not state["enabled"]:
         yield "not started at boot"
+    if timers := [unit for unit in str(state.get("down") or "").split() if unit.endswith(".timer")]:
+        yield f"{', '.join(timers)} does not run"
     if not state["proven"]:
         yield "never proven through Nginx"
     if told.get("NeedDaemonReload") == "yes":
         yield "needs daemon-reload"
     if state["active"] == "active" and told.get("newer"):
         yield "older than its configuration"
+    yield from _processes(told)
     if told.get("nginx") != "active":
         yield f"not served: nginx is {told.get('nginx') or 'not there'}"
+
+
+def _processes(told: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with a site's processes, and which of its timers' commands failed when they ran last."""
+    for name, value in told.items():
+        kind, _, unit = name.partition(" ")
+        if kind != "unit":
+            continue
+        active, restarts, code = (*value.split(" "), "", "")[:3]
+        short, is_process, _ = unit.removesuffix(".service").partition("@")
+        if is_process and active != "active":
+            yield f"{short} is down ({active or 'not started'}, exit code {code})"
+        elif is_process and restarts not in ("", "0"):
+            yield f"{short} was started again {restarts} times"
+        elif not is_process and active == "failed":
+            yield f"the timer {short} failed at its last run"
 
 
 def _left_over(units: str) -> list[str]:

@@ -7,9 +7,9 @@ instances() {
 look() {
   root=/srv/$1 etc=/etc/systemd/system
   patterns="$1@*.service" # and whatever else its activations bring
-  for file in "$root"/activations/*/units/*; do
-    file=${file##*/}; [ "$file" != '*' ] || continue
-    one="${file%@*}@*.${file##*.}"
+  for file in "$root"/activations/*/units/* "$root"/activations/*/timers/*.timer; do
+    file=${file##*/}
+    case $file in '*' | '*.timer') continue ;; *@*) one="${file%@*}@*.${file##*.}" ;; *) one=$file ;; esac
     case " $patterns " in *" $one "*) ;; *) patterns="$patterns $one" ;; esac
   done
   set -f # they are for systemd
@@ -46,12 +46,17 @@ links
       [ ! -f "$etc/$unit" ] || set -- "$@" "$etc/$unit"
       [ -L "$etc/multi-user.target.wants/$unit" ] || enabled=disabled
     done
+    for file in "$here/jobs"/*; do
+      file=${file##*/}; file=$etc/${file%@*}@$n.${file##*.}; [ ! -f "$file" ] || set -- "$@" "$file"
+    done
+    for file in "$here/timers"/*; do [ ! -f "$etc/${file##*/}" ] || set -- "$@" "$etc/${file##*/}"; done
     if [ $# -gt 0 ]; then
       sums=$(sha256sum -- "$@") || return
       while read -r sum file; do
         case $file in
           "$here"/*) printf 'file %s %s\n' "${file##*/}" "$sum" ;;
-          *) file=${file##*/}; printf 'unit %s@.%s %s\n' "${file%@*}" "${file##*.}" "$sum" ;;
+          *@*) file=${file##*/}; printf 'unit %s@.%s %s\n' "${file%@*}" "${file##*.}" "$sum" ;;
+          *) printf 'unit %s %s\n' "${file##*/}" "$sum" ;; # of a timer
         esac
       done <<sums
 $sums
@@ -61,7 +66,7 @@ sums
     if [ -f "$here/record" ]; then while IFS= read -r line; do printf '%s\n' "$line"; done < "$here/record" || return; fi
     printf 'enabled %s\n' "$enabled"
   fi
-  active=inactive stray=
+  active=inactive stray= up=' ' down=
   wait "$asking" || return
   stray() { case " $stray " in *" $1 "*) ;; *) stray="$stray $1" ;; esac; }
   while IFS='=' read -r key value; do
@@ -69,11 +74,32 @@ sums
       Id) unit=$value; one=${unit##*@}; one=${one%.*} ;;
       ActiveState)
         [ "$unit" != "$1@$n.service" ] || active=$value
-        case $value in active|activating|failed) [ "$one" = "$n" ] || stray "$unit" ;; esac ;;
+        case $unit:$value in
+          *@*:active) if [ "$one" = "$n" ]; then up="$up$unit "; else stray "$unit"; fi ;;
+          *@*:activating | *@*:failed) [ "$one" = "$n" ] || stray "$unit" ;;
+          *:active) up="$up$unit " ;;
+        esac ;;
     esac
   done < "$SCRATCH/instances-$1"
   printf 'active %s\n' "$active"
+  if [ -n "$n" ]; then
+    for file in "$here/units"/* "$here/timers"/*.timer; do # its processes and timers
+      unit=${file##*/}
+      case $unit in
+        '*' | '*.timer' | "$1@.service") continue ;;
+        *@*) unit=${unit%@*}@$n.${unit##*.} ;;
+        *) [ -L "$etc/timers.target.wants/$unit" ] || down="$down $unit" ;;
+      esac
+      case "$up$down " in *" $unit "*) ;; *) down="$down $unit" ;; esac
+    done
+    for file in "$root"/activations/*/timers/*; do # and those of others, of which it has none
+      unit=${file##*/}
+      [ "$unit" = '*' ] || [ ! -e "$etc/$unit" ] || [ -e "$here/timers/$unit" ] || stray "$unit"
+    done
+    printf 'up %s\ndown %s\n' "${up# }" "${down# }"
+  fi
   for one in $patterns; do # here they are for the shell
+    case $one in *@*) ;; *) continue ;; esac
     for link in "$etc/multi-user.target.wants"/$one; do
       [ -L "$link" ] || continue
       unit=${link##*/}; one=${unit##*@}; [ "${one%.*}" = "$n" ] || stray "$unit"

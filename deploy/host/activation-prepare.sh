@@ -42,8 +42,10 @@ if [ ! -e env ]; then # the environment that this release ran with last, else th
   sed "s|$(readlink "$from/release")|$code|g; s|$(readlink "$from/venv")|$packages|g" < "$from/env" > ./env || exit
 fi
 echo "renewed "@{renewed} > record && chown -hR "root:$app" . && chown -R root:root env record units || exit
+for folder in jobs timers; do [ ! -d "$folder" ] || chown -R root:root "$folder" || exit; done
 sync -f . && mv -T "$new" "$here" || exit
-for file in "$here/units"/*; do
+for file in "$here/units"/* "$here/jobs"/*; do
+  [ -f "$file" ] || continue
   one=${file##*/}; one=$etc/${one%@*}@$n.${one##*.}
   cp "$file" "$one" && chmod 644 "$one" && sync "$one" || exit
 done

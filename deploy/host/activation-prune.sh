@@ -12,9 +12,6 @@ gone() { # folders: each leaves its name at once and its place when it can
 }
 rm -rf "$root/.gone" "$root/activations/.new" || exit
 read -r old < "$RUN/$app.old"
-runs() { # N: whether anything of that activation does, were it on its way out
-  units_of "$1" | xargs systemctl show --value -p ActiveState -- | grep -qv '^inactive$\|^failed$\|^$'
-}
 # What runs keeps its units, without which systemd would stop it otherwise than they say, and all that it reads.
 kept=0 releases=' ' venvs=' '
 for folder in "$root"/activations/*; do
@@ -23,7 +20,7 @@ for folder in "$root"/activations/*; do
     release=$(readlink "$folder/release"); releases="$releases${release##*/} "
     venv=$(readlink "$folder/venv"); venvs="$venvs${venv##*/} "
   else
-    for unit in $(units_of "$one"); do rm -f "$wants/$unit" "$etc/$unit" || exit; done
+    for unit in $(units_of "$one") $(jobs_of "$one"); do rm -f "$wants/$unit" "$etc/$unit" || exit; done
     gone "$folder"
   fi
 done

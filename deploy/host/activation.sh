@@ -35,6 +35,16 @@ units_of() { # N: the units of an activation, by the files in its folder: hello@
     [ "$file" != '*' ] && echo "${file%@*}@$1.${file##*.}" || echo "$app@$1.service"
   done
 }
+processes_of() { units_of "$1" | grep -v "^$app@"; } # N: those of them beside the web process
+jobs_of() { # N: what timers start of it
+  for file in "$root/activations/$1/jobs"/*; do
+    file=${file##*/}; [ "$file" = '*' ] || echo "${file%@*}@$1.${file##*.}"
+  done
+}
+runs() { # N: whether anything of that activation does, were it on its way out; a command that somebody runs in it, too
+  { units_of "$1"; jobs_of "$1"; echo "barehost-run-$app@$1-*.service"; } | xargs systemctl show --value -p ActiveState -- |
+    grep -qv '^inactive$\|^failed$\|^$'
+}
 # For the next boot: the links that systemctl would make, which first reads every unit; after the prune systemd does.
 enabled() { # N
   [ -d "$wants" ] || mkdir "$wants" || return
@@ -44,7 +54,7 @@ disabled() { for one in $(units_of "$1"); do rm -f "$wants/$one"; done; } # N
 current() { ln -sfT "activations/$1" "$root/.current.new" && mv -fT "$root/.current.new" "$root/current"; }
 # N: an activation of which nothing runs. Its folder names its units, so it goes after them.
 forgotten() {
-  for one in $(units_of "$1"); do rm -f "$wants/$one" "$etc/$one"; done
+  for one in $(units_of "$1") $(jobs_of "$1"); do rm -f "$wants/$one" "$etc/$one"; done
   rm -rf "${root:?}/activations/$1"
 }
 refused() { # an instance that never had a request of a visitor: nothing to wait for
@@ -59,8 +69,9 @@ logged() { # access or error: what Nginx wrote to that log since it was marked
   tail -c "+$((size + 1))" "/var/log/nginx/$app.$1.log"
 }
 # What the instance itself said since this run started it, last, without what every traceback at import or every halt
-# of Gunicorn has; and the key that settles it where the site wants to write into its code. Not by -n, which takes the first lines where --since is given, before systemd 254.
-journal() {
+# of Gunicorn has; and the key that settles it where the site wants to write into its code. Not by -n, which takes the
+# first lines where --since is given, before systemd 254.
+journal() { # of $unit
   clock; began=$seconds; { read -r began < "$RUN/$app.started"; } 2>/dev/null
   journalctl "_SYSTEMD_UNIT=$unit" --since "-$((seconds - began + 1))s" --no-pager -o cat | tail -n 120 |
     grep -v '^  File "<frozen importlib\|\] \[INFO\] ' | awk '

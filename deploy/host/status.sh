@@ -1,5 +1,6 @@
 # sites NAME…: what runs of these sites and of every other one that this tool set up here; two parts.
 about() { # app: key=value lines with what an activation's own state does not say
+  app=$1
   printf 'site=%s\nnginx=%s\n' "$1" "$nginx"
   n=$(readlink "/srv/$1/current") || return 0
   printf 'memory=%s\n' "$(memory "$1")"
@@ -12,8 +13,28 @@ about() { # app: key=value lines with what an activation's own state does not sa
     case $started in *.*) ;; *) started="$started + 1 second" ;; esac # systemd 247 tells no fractions
     printf 'newer=%s\n' "$(find "$here/env" "$here/server" "/etc/systemd/system/$1@$n.service" -type f -newerct "$started" 2>/dev/null | head -n 1)"
   fi
+  set --
+  for file in "$here/units"/* "$here/timers"/*.service; do # its processes, and what its timers start
+    file=${file##*/}
+    case $file in '*' | '*.service' | "$app@.service") ;; *@*) set -- "$@" "${file%@*}@$n.${file##*.}" ;; *) set -- "$@" "$file" ;; esac
+  done
+  if [ $# -gt 0 ]; then
+    shown=$(systemctl show -p Id,ActiveState,NRestarts,ExecMainStatus -- "$@") || return
+    while IFS='=' read -r key value; do
+      case $key in
+        Id) unit=$value ;;
+        NRestarts) restarts=$value ;;
+        ExecMainStatus) code=$value ;;
+        ActiveState) state=$value ;;
+        '') printf 'unit %s=%s %s %s\n' "$unit" "$state" "$restarts" "$code" ;;
+      esac
+    done <<shown
+$shown
+
+shown
+  fi
   release=$(readlink "$here/release") || return 0
-  record=@{records}/$1/${release##*/}
+  record=@{records}/$app/${release##*/}
   [ ! -f "$record" ] || while read -r key value; do
     [ "$key" != commit ] || printf 'commit=%s\n' "$value"
   done < "$record"

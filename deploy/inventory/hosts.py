@@ -38,6 +38,7 @@ class Host(Endpoint):
     defined: by site, the groups (``all`` among them) whose variables define it; none where only the host's own do.
     vars: its variables, the connection's and ``apps`` included only as far as they hold no secret.
     roles: names of roles, in the order they are evaluated.
+    sharing: by site of which something runs on one host alone, the hosts that share it, the one that it is for first.
     """
 
     groups: tuple[str, ...] = ()
@@ -45,6 +46,11 @@ class Host(Endpoint):
     vars: Mapping[str, Any] = field(default_factory=Frozen, repr=False)
     apps: tuple[App, ...] = ()
     roles: tuple[str, ...] = DEFAULT_ROLES
+    sharing: Mapping[str, tuple[Host, ...]] = field(default_factory=Frozen, repr=False, compare=False)
+
+    def is_first(self, site: str) -> bool:
+        """Whether it runs what one host alone runs of those that share the site."""
+        return site not in self.sharing or self.sharing[site][0].name == self.name
 
     def app(self, name: str) -> App:
         """The site of that name; an InputError names the nearest when there is none."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
+
+from msgspec import structs
 
 from deploy.errors import InputError
 from deploy.inventory.files import (
@@ -30,6 +33,7 @@ from deploy.inventory.vault import Ask, Vault
 from deploy.schema.marked import Map, Mark, nearest, shown
 from deploy.schema.model import Frozen
 from deploy.schema.text import Unreadable, text_of
+from deploy.site.app import App
 
 
 class Inventory:
@@ -45,6 +49,7 @@ class Inventory:
         self._vault = Vault(project, ask)
         self._tree = Groups()
         self._built: dict[str, Host] = {}
+        self._complete: dict[str, Host] = {}
         self._files: dict[Path, tuple[Map, ...]] = {}
 
     @classmethod
@@ -196,9 +201,37 @@ class Inventory:
         """One host by its name, resolved and checked; InputError when there is none or a value is wrong."""
         if name not in self._tree.hosts:
             raise InputError(f"there is no host {name!r}{nearest(name, self._tree.hosts)}")
+        host = self._plain(name)
+        if name not in self._complete:
+            alone = [app for app in host.apps if app.state == "present" and app.runs_alone]
+            sharing = Frozen({app.name: self._sharing(host, app) for app in alone})
+            self._complete[name] = replace(host, sharing=sharing) if alone else host
+        return self._complete[name]
+
+    def _plain(self, name: str) -> Host:
+        """The host, without those that it shares a site with."""
         if name not in self._built:
             self._built[name] = self._build(name)
         return self._built[name]
+
+    def _sharing(self, host: Host, app: App) -> tuple[Host, ...]:
+        """The hosts of the groups that define the site, in the order of the inventory, those first that are to have it.
+
+        Where only hosts define it, those share it that define it alike, their secrets aside.
+        """
+        groups = host.defined.get(app.name, ())
+        found = []
+        for name in self._tree.hosts:
+            declared = self.variables(name).get("apps")
+            if isinstance(declared, Map) and app.name not in declared:
+                continue
+            if name != host.name and self._defined(name).get(app.name, ()) != groups:
+                continue
+            other = self._plain(name)
+            theirs = next((one for one in other.apps if one.name == app.name), None)
+            if theirs is not None and (groups or theirs.state == "absent" or _alike(theirs, app)):
+                found.append((theirs.state == "absent", other))
+        return tuple(other for _, other in sorted(found, key=lambda pair: pair[0]))
 
     # -- a host's variables -------------------------------------------------------------------------------
 
@@ -263,3 +296,8 @@ class Inventory:
                 for file in vars_files(stem)
             )
         return self._files[stem]
+
+
+def _alike(one: App, other: App) -> bool:
+    """Whether two hosts define a site alike; secrets are not read for this, and left aside."""
+    return structs.replace(one, secrets=Frozen()) == structs.replace(other, secrets=Frozen())

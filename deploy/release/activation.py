@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -20,7 +20,10 @@ ASK = embedded("ask")
 STOPPING_SECONDS = 300
 """How long a step may wait for an old instance beyond its own graceful timeout."""
 
-MENDED = {"active", "enabled", "proven", "left over"}
+STOPPED_SECONDS = 30
+"""How much longer than it may take one that is stopped is waited for: systemd kills it at the end of its time."""
+
+MENDED = {"active", "enabled", "proven", "left over", "down"}
 """What is mended on the activation that serves; anything else that differs takes a new one."""
 
 
@@ -49,8 +52,13 @@ class Activation(Resource):
     last, where its activation is still there, else that of the one that serves, so that going back needs no secret.
     files: what the server reads, name → text. units: what systemd runs, ``hello@.service`` → text; the activation's
     number is ``%i`` there and stands behind the @ of its name. All of it belongs to this activation alone, until it is
-    pruned: whatever the next one is, this one starts, stops and boots as it did. www: URL folder → folder in the
-    release.
+    pruned: whatever the next one is, this one starts, stops and boots as it did. The first is the web process, which
+    starts before the switch; the others start once that is proven, and the release counts when they are up.
+    jobs: units that timers start, ``hello-clear@.service`` → text; they start by themselves neither here nor at boot.
+    timers: ``hello-clear.timer`` and the service that it triggers → text, one of each for a site, whatever serves.
+    alone: names of units and timers of which one runs, on one host: an old one stops before a new one starts.
+    settle: seconds that processes must stay up to count as started. stopping: seconds that one of ``alone`` may take
+    to end. www: URL folder → folder in the release.
     drain: seconds that requests of the old instance may still take after the switch.
     keep: healthy releases that stay on the host.
     renewed: id of a run that asks for a new activation whatever serves; empty: none does.
@@ -70,6 +78,11 @@ class Activation(Resource):
     question: Question
     drain: int
     keep: int
+    jobs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    timers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    alone: tuple[str, ...] = ()
+    settle: int = 0
+    stopping: int = 0
     renewed: str = ""
     advice: str | None = None
 
@@ -86,12 +99,25 @@ class Activation(Resource):
             "venv": self.venv,
             "configuration": _digest(_sums(self.files)),
             "static folders": self._www,
-            "unit": _digest(_sums(self.units)),
+            "unit": _digest(_sums((*self.units, *self.jobs, *self.timers))),
             "active": "active",
             "enabled": True,
             "proven": True,
+            "down": "",
             "left over": "",
         }
+
+    @property
+    def _all_units(self) -> tuple[tuple[str, str, str], ...]:
+        """Folder, name and text of every file that systemd reads."""
+        kinds = ("units", self.units), ("jobs", self.jobs), ("timers", self.timers)
+        return tuple((folder, name, text) for folder, files in kinds for name, text in files)
+
+    def only_here(self, change: Change[Self]) -> Collection[str]:
+        """Those of ``alone`` that do not run here yet, though they are to."""
+        running = str((change.actual or {}).get("up") or "").split()
+        bases = {one.partition("@")[0] + "@.service" if "@" in one else one for one in running}
+        return [one for one in self.alone if one not in bases]
 
     def advises(self) -> str | None:
         return self.advice
@@ -109,8 +135,8 @@ class Activation(Resource):
         current = f"/srv/{self.app}/current"
         for name, text in self.files:
             yield Text(f"{current}/server/{name}", "configuration", text.encode())
-        for name, text in self.units:
-            yield Text(f"{current}/units/{name}", "unit", text.encode())
+        for folder, name, text in self._all_units:
+            yield Text(f"{current}/{folder}/{name}", "unit", text.encode())
 
     @property
     def _www(self) -> str:
@@ -147,21 +173,32 @@ class Activation(Resource):
                 yield self._command("start", _CURRENT + _AGAIN + _START)
                 yield self._command("health of", _CURRENT + _HEALTH)
             if differs != {"left over"}:
-                yield self._command("prove through Nginx", _CURRENT + _PROVE, proves=True)
+                yield from self._proof(_CURRENT, web=not differs <= {"down", "left over"})
             return
         yield Upload(
             f"activation-{self.app}",
             self._pack,
-            len(self.www) + len(self.files) + len(self.units) + 4,
-            len(self.env or b"") + sum(len(text) for _, text in (*self.files, *self.units)),
+            len(self.www) + len(self.files) + len(self._all_units) + 4,
+            len(self.env or b"")
+            + sum(len(text) for _, text in self.files)
+            + sum(len(text) for _, _, text in self._all_units),
         )
         yield self._command("prepare an activation of", _PREPARE)
         yield self._command("start", _NEW + _START)
         yield self._command("health of", _NEW + _HEALTH)
         yield self._command("switch to", _NEW + _SWITCH)
-        yield self._command("prove through Nginx", _NEW + _PROVE, proves=True)
+        yield from self._proof(_NEW)
         yield self._command("drain and stop the old instance of", _NEW + _DRAIN)
         yield self._command("prune", _NEW + _PRUNE)
+
+    def _proof(self, which: str, *, web: bool = True) -> Iterator[Command]:
+        """Only where the processes are up as well has the activation come about; without any it is one step."""
+        if self.settle and web:
+            yield self._command("prove through Nginx", which + _PROVE)
+        if self.settle:
+            yield self._command("start the processes of", which + _PROCESSES + _HEALTHY, proves=True)
+        else:
+            yield self._command("prove through Nginx", which + _PROVE + _TIMERS + _HEALTHY, proves=True)
 
     def _command(self, label: str, text: str, left: Sequence[str] = (), *, proves: bool = False) -> Command:
         values: dict[str, Script | str | int | Sequence[str]] = {
@@ -183,10 +220,13 @@ class Activation(Resource):
             "records": RECORDS,
             "numbers": NUMBERS,
             "renewed": self.renewed,
+            "alone": [one for one in self.alone if "@" in one],
+            "settle": self.settle,
+            "stopping": self.stopping + STOPPED_SECONDS,
         }
         whole = _PRELUDE + text
         used = {key: value for key, value in values.items() if f"@{{{key}}}" in whole}
-        seconds = max(self.question.timeout, self.drain) + STOPPING_SECONDS
+        seconds = max(self.question.timeout, self.drain) + self.settle + 2 * self.stopping + STOPPING_SECONDS
         return Command(f"{label} {self.app} {self.release}", sh(whole, **used), seconds, proves)
 
     def _pack(self) -> Iterator[bytes]:
@@ -198,7 +238,10 @@ class Activation(Resource):
                 *([] if self.env is None else [Member("env", mode=0o600, data=self.env)]),
                 Member("about", mode=0o640, data=about.encode()),
                 *(Member(f"server/{name}", mode=0o640, data=text.encode()) for name, text in self.files),
-                *(Member(f"units/{name}", mode=0o644, data=text.encode()) for name, text in self.units),
+                *(
+                    Member(f"{folder}/{name}", mode=0o644, data=text.encode())
+                    for folder, name, text in self._all_units
+                ),
                 Member("release", "l", target=code),
                 Member("venv", "l", target=f"/srv/{self.app}/venvs/{self.venv}"),
                 *(Member(f"www/{url}", "l", target=f"{code}/{folder}") for url, folder in self.www),
@@ -226,6 +269,8 @@ def _state(lines: Sequence[str]) -> State | None:
         "renewed": told.get("renewed", ""),
         "unit": _digest(many["unit"]),
         "active": told.get("active", ""),
+        "up": told.get("up", ""),
+        "down": told.get("down", ""),
         "enabled": told.get("enabled") == "enabled",
         "proven": "proven" in told,
         "left over": told.get("stray", ""),
@@ -262,10 +307,16 @@ _HEALTH = program("activation-health")
 
 _SWITCH = program("activation-switch")
 
-_PROVE = program("activation-prove")
+_PROVE = program("activation-go-back") + program("activation-prove")
+
+_TIMERS = program("activation-timers")
+
+_PROCESSES = UNITS + program("activation-go-back") + program("activation-processes") + _TIMERS
+
+_HEALTHY = program("activation-healthy")
 
 _DRAIN = program("activation-drain")
 
-_LEFT_OVER = program("activation-left-over")
+_LEFT_OVER = program("activation-go-back") + program("activation-left-over")
 
 _PRUNE = program("activation-prune")

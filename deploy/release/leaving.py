@@ -12,6 +12,9 @@ from deploy.resource import Change, Phase, Resource, State, Step
 from deploy.resources.venv import cache_of
 from deploy.shell import Command, Script, join, program, sh
 
+ENDING_SECONDS = 300
+"""How long a site's processes are waited for that finish what they have begun, before the site goes."""
+
 
 @dataclass(frozen=True)
 class Leaving(Resource):
@@ -58,11 +61,12 @@ class Leaving(Resource):
         for change in changes:
             one = change.resource
             text = _LEAVE + (_PURGE if one.purge else "")
-            values = {"numbers": NUMBERS} if one.purge else {}
+            values: dict[str, str | int] = {"numbers": NUMBERS} if one.purge else {}
             values |= {
                 "app": one.app,
                 "records": RECORDS,
                 "proven": PROVEN,
+                "patience": ENDING_SECONDS,
                 "cache": cache_of(f"/srv/{one.app}/venvs"),
             }
             yield Command(f"remove the site {one.app}", sh(text, **values))

@@ -310,10 +310,24 @@ def key_of(field: FieldInfo) -> Key | None:
 def nested(field: FieldInfo) -> type[Model] | None:
     """The model that a field holds, itself or as one of a union; None: it holds plain values."""
     kept = field.type.__origin__
+    if get_origin(kept) is Mapping:
+        return None
     for one in (kept, *get_args(kept)):
         if isinstance(one, type) and issubclass(one, Model):
             return one
     return None
+
+
+def entries(field: FieldInfo) -> type[Model] | None:
+    """The model of each entry of a field that holds a mapping of them; None: it holds something else."""
+
+    def found(hint: Any) -> type[Model] | None:
+        inner = get_args(hint)
+        if get_origin(hint) is Mapping:
+            return inner[1] if isinstance(inner[1], type) and issubclass(inner[1], Model) else None
+        return next((model for one in inner if (model := found(one))), None)
+
+    return found(field.type)
 
 
 def default_of(field: FieldInfo) -> str:

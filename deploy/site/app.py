@@ -12,6 +12,7 @@ from deploy.schema.marked import path_from
 from deploy.schema.model import After, Frozen, Key, Model
 from deploy.site import checks
 from deploy.site.names import NAME
+from deploy.site.processes import Processes, Timers
 from deploy.site.values import (
     Absolute,
     EnvName,
@@ -267,6 +268,16 @@ class App(Model, frozen=True, kw_only=True):
     read_timeout: Annotated[
         Seconds, Key("seconds Nginx waits between two reads of an answer", "a whole number from 1 to 86400")
     ] = 60
+    processes: Annotated[
+        Processes | None,
+        Key(
+            "what else of it runs: workers, schedulers; default: the Procfile of its source, but web and release",
+            "a mapping of names to processes",
+        ),
+    ] = None
+    timers: Annotated[Timers, Key("commands that run by the clock", "a mapping of names to timers")] = (
+        Frozen()
+    )
     health: Annotated[Health, Key("how a new release proves that it serves", "a mapping")] = Health()
     build: Annotated[
         tuple[Line, ...], Key("commands in the new release, with its venv and env", "a list of commands")
@@ -324,6 +335,14 @@ class App(Model, frozen=True, kw_only=True):
     def runs_by(self) -> str:
         """Its server's name."""
         return self.server or ("uvicorn" if self.asgi else "gunicorn")
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether some of its processes and timers run on one host alone."""
+        where = [one.hosts for one in (self.processes or {}).values()] + [
+            one.hosts for one in self.timers.values()
+        ]
+        return "first" in where
 
     @property
     def is_git(self) -> bool:

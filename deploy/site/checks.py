@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from deploy.site.names import is_address
+from deploy.site.names import check_unit, is_address
 from deploy.site.servers import fits
 
 if TYPE_CHECKING:
@@ -51,15 +51,33 @@ def together(app: App, written: Collection[str]) -> None:
     ):
         if f"{inner}/".startswith(f"{outer}/"):
             raise ValueError(f"the {key} folder {inner} lies in {outer}, which is writable as a whole")
+    for name in named(app):
+        check_unit(app.name, name)
+    if both := sorted((app.processes or {}).keys() & app.timers.keys()):
+        raise ValueError(
+            f"{both[0]} stands under both processes and timers, and their units would have one name"
+        )
     if app.tls and app.tls.port in app.listen:
         raise ValueError(f"port {app.tls.port} is both in listen and the TLS port")
+
+
+def named(app: App) -> tuple[str, ...]:
+    """The names of what a site runs besides its web process: each is a unit ``<site>-<name>``."""
+    return (*(app.processes or {}), *app.timers)
 
 
 def beside(apps: Sequence[App]) -> None:
     """Raise ValueError, with the sentence and the site's name, for a site that another one leaves no place."""
     taken: dict[tuple[str, int], App] = {}
     nameless: dict[int, App] = {}
+    units = {app.name: f"the site {app.name!r}" for app in apps}
     for app in apps:
+        for name in named(app):
+            unit, mine = f"{app.name}-{name}", f"{name!r} of the site {app.name!r}"
+            if (theirs := units.setdefault(unit, mine)) != mine:
+                raise ValueError(
+                    f"the units of {mine} would be called {unit}, as those of {theirs} are", app.name
+                )
         ports = (*app.listen, *([app.tls.port] if app.tls else []))
         for name, port in [
             (name, port) for name in app.server_names for port in ports if app.state == "present"

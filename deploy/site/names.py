@@ -41,6 +41,13 @@ def check_name(name: Any) -> str:
     return name
 
 
+def check_unit(site: str, name: str) -> None:
+    """Raise ValueError for a process or timer whose unit ``<site>-<name>`` a Debian may have already."""
+    unit = f"{site}-{name}"
+    if unit in TAKEN or unit.startswith(("systemd-", "barehost")):
+        raise ValueError(f"the unit {unit} is in use on Debian; choose another name than {name!r}")
+
+
 def server_name(value: Any) -> str:
     """A name Nginx may listen to, in the one form it is compared in: lower case, IDNA, IPv6 in brackets.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -132,6 +133,7 @@ def _converge(
         from deploy.engine.converge import Wishes
         from deploy.fleet import job
         from deploy.fleet import run as fleet
+        from deploy.fleet.elsewhere import end_elsewhere
         from deploy.release.source import whoami
         from deploy.roles import roles_of
 
@@ -144,6 +146,9 @@ def _converge(
             check=check,
             diffs=diff,
             leave_out=others_of,
+            elsewhere=end_elsewhere
+            if executor
+            else functools.partial(end_elsewhere, password=password_once()),
         )
         names = [one.name for one in picked]
         with (

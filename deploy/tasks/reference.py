@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.inventory.ssh_vars import ALIASES, REFUSED, Connection
-from deploy.schema.model import Model, default_of, key_of, keys, nested
+from deploy.schema.model import Model, default_of, entries, key_of, keys, nested
 from deploy.site.app import App
 
 BEGIN = "<!-- reference: written by python -m deploy.tasks.reference -->"
@@ -15,11 +15,19 @@ END = "<!-- end of reference -->"
 
 
 def reference() -> str:
-    """The reference as Markdown: a table for a host, for a site, and for each mapping inside a site."""
+    """The reference as Markdown: a table for a host, for a site, and for each mapping below a site."""
     parts = ["## Variables of a host", _table(Connection), _aliases(), "## Keys of a site", _table(App)]
     for name, field in keys(App).items():
         if inner := nested(field):
             parts += [f"### `{name}`", _table(inner)]
+        elif each := entries(field):
+            parts += [f"### Each of `{name}`", _table(each)]
+            parts += [
+                part
+                for key, one in keys(each).items()
+                if (inner := nested(one))
+                for part in (f"#### `{name}`: `{key}`", _table(inner))
+            ]
     return "\n\n".join(parts)
 
 

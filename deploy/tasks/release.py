@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -273,6 +274,7 @@ def _roll(
 
     from deploy.engine.remote import Remote  # what follows is imported while the hosts are being connected to
     from deploy.fleet import rollout
+    from deploy.fleet.elsewhere import end_elsewhere
     from deploy.release.source import whoami
     from deploy.roles import roles_of
 
@@ -282,7 +284,12 @@ def _roll(
         return Remote(sessions.connect(host))
 
     way = rollout.Course(
-        f"{whoami()} {what}", course.batch or None, course.max_fail, course.keep_going, course.wait
+        f"{whoami()} {what}",
+        course.batch or None,
+        course.max_fail,
+        course.keep_going,
+        course.wait,
+        functools.partial(end_elsewhere, password=password_once()),
     )
     names = [one.name for one in hosts]
     with report.reporter(json=output.json, verbose=output.v, diff=False, hosts=names) as shown:

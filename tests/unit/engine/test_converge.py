@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from msgspec import structs
 from deploy.engine.converge import PASSES, Wishes, converge
 from deploy.engine.declare import declared
 from deploy.engine.events import Event, Failure, Note, Planned, Report
-from deploy.errors import ApplyError, InputError, LockedError, LookError, UnsettledError
+from deploy.errors import ApplyError, HostError, InputError, LockedError, LookError, UnsettledError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.resource import Change, Deferred, Phase, Resource
@@ -438,3 +439,29 @@ def test_a_run_that_only_checks_services_ends_before_any_change_where_one_is_not
     )
     assert other.failure.scope == "shop"
     assert host.states.keys() == {"thing:other"}
+
+
+@dataclass(frozen=True)
+class Alone(Thing):
+    """A thing of which there may be one among all hosts."""
+
+    def only_here(self, change: Change[Any]) -> tuple[str, ...]:
+        return (self.name,)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_to_run_here_alone_ends_on_other_hosts_before_the_apply(asked: bool):
+    host, seen = FakeHost(), []
+
+    def elsewhere(one: Host, scope: str, names: Any) -> None:
+        seen.append((one.name, scope, names, list(host.calls)))
+        if not asked:
+            raise HostError("web2 cannot be asked")
+
+    run = Run(host, says(Alone("beat", scope="shop"), Thing("a")), elsewhere=elsewhere)
+    assert seen == [("web1", "shop", ("beat",), ["look"])]
+    assert ("thing:beat" in host.states) == asked
+    if not asked:
+        assert (run.failure.exit_code_of_run, run.failure.message) == (4, "web1: web2 cannot be asked")
+    assert Run(host, says(Alone("beat", scope="shop")), elsewhere=elsewhere).report.changed == ()
+    assert len(seen) == 1 if asked else len(seen) == 2

@@ -58,6 +58,11 @@ def site(folder: Path, **keys: Any) -> App:
         "media": {"/media/": "media"},
         "env": {"LOG_LEVEL": "info"},
         "secrets": {"SECRET_KEY": SECRET},
+        "processes": {
+            "worker": {"command": "work", "count": 2},
+            "beat": {"command": "beat", "hosts": "first"},
+        },
+        "timers": {"clear": {"schedule": "15 3 * * 1,5", "command": "clear $HOME", "env": {"A": "b"}}},
         "build": ["python -m compileall ."],
         "migrate": ["python -c 'print(1)'"],
     }

@@ -72,6 +72,34 @@ def serving(*sites: str, state: str = "present") -> Host:
     return Host("web1", apps=tuple(apps))
 
 
+@pytest.mark.parametrize(
+    ("told", "down", "said"),
+    [
+        (
+            {"unit hello-work@2.service": "active 0 0", "unit hello-tick.service": "inactive  0"},
+            "",
+            "running",
+        ),
+        (
+            {"unit hello-work.1@2.service": "failed 3 1"},
+            "hello-work.1@2.service",
+            "running, hello-work.1 is down (failed, exit code 1)",
+        ),
+        ({"unit hello-work@2.service": "active 7 0"}, "", "running, hello-work was started again 7 times"),
+        (
+            {"unit hello-tick.service": "failed  7"},
+            "",
+            "running, the timer hello-tick failed at its last run",
+        ),
+        ({}, "hello-tick.timer", "running, hello-tick.timer does not run"),
+    ],
+)
+def test_processes_and_timers_are_told_where_something_is_wrong(
+    told: dict[str, str], down: str, said: str
+) -> None:
+    assert standing(answer({**ACTIVATION, "down": down}, {**TOLD, **told})).state == said
+
+
 def test_a_site_that_runs_is_told_with_everything_that_is_known() -> None:
     assert standing(answer()) == Standing(
         host="web1",

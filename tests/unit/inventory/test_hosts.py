@@ -24,7 +24,7 @@ from deploy.inventory.ssh_vars import Connection
 from deploy.inventory.vault import Vault
 from deploy.requirements import find
 from deploy.schema.marked import Map, Mark, describe
-from deploy.schema.model import Frozen, frozen, keys, nested
+from deploy.schema.model import Frozen, entries, frozen, keys, nested
 from deploy.shell import Secret
 from deploy.site.app import App
 from deploy.tasks.reference import BEGIN, END, main, updated
@@ -953,6 +953,9 @@ def test_the_annotated_example_still_loads_with_every_comment_taken_away(
     for name, field in keys(App).items():
         if inner := nested(field):
             assert keys(inner).keys() == site[name].keys()
+        elif each := entries(field):
+            for one in site[name].values():
+                assert keys(each).keys() == one.keys()
 
 
 def test_the_reference_is_what_the_models_say():
@@ -973,6 +976,50 @@ def test_the_reference_is_brought_up_to_date_in_place(tmp_path: Path):
     assert text.startswith(f"before\n{BEGIN}\n\n## Variables of a host")
     assert text.endswith(f"{END}\nafter\n")
     assert "| `workers` | auto or a whole number from 1 to 512 | `auto` |" in text
+
+
+ALONE = "processes: {beat: {command: beat, hosts: first}}"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "shared"),
+    [
+        # defined by a group: the group's first host, whoever is asked for
+        (
+            "all: {children: {web: {hosts: {web2: {}, web1: {}}, vars: {apps: {hello: SITE}}}}, hosts: {other: {}}}",
+            {"web1": ["web2", "web1"], "web2": ["web2", "web1"], "other": None},
+        ),
+        # the group that wins less defines it as well: another set of hosts
+        (
+            "all: {children: {web: {hosts: {web1: {}, web2: {}}, vars: {apps: {hello: SITE}}}, staging: {hosts: {web1: {}},"
+            " vars: {apps: {hello: {env: {A: b}}}}}}}",
+            {"web1": ["web1"], "web2": ["web2"]},
+        ),
+        # one that is to lose the site runs it no more, and may do so still
+        (
+            "all: {children: {web: {hosts: {web1: {apps: {hello: {state: absent}}}, web2: {}}, vars: {apps: {hello: SITE}}}}}",
+            {"web2": ["web2", "web1"]},
+        ),
+        # defined by hosts alone: those that define it alike
+        (
+            "all: {hosts: {web1: {apps: {hello: SITE}}, web2: {apps: {hello: SITE}}, web3: {apps: {hello: OTHER}}}}",
+            {"web1": ["web1", "web2"], "web2": ["web1", "web2"], "web3": ["web3"]},
+        ),
+    ],
+)
+def test_which_hosts_share_what_one_of_them_runs_alone(
+    tmp_path: Path, hosts: str, shared: dict[str, list[str] | None]
+):
+    (tmp_path / "site").mkdir()
+    site = f"{{source: site, wsgi: 'a:b', server_names: [a.example], requirements: null, {ALONE}}}"
+    hosts = hosts.replace("SITE", site).replace("OTHER", site.replace("a.example", "b.example"))
+    (tmp_path / "tasks.py").touch()
+    (tmp_path / "hosts.yml").write_text(hosts)
+    inventory = Inventory.load(tmp_path / "hosts.yml", project=tmp_path)
+    for name, expected in shared.items():
+        host = inventory.host(name)
+        assert ([one.name for one in host.sharing["hello"]] if host.sharing else None) == expected
+        assert host.is_first("hello") == (expected is None or expected[0] == name)
 
 
 def test_a_map_knows_its_places():

@@ -100,6 +100,59 @@ def test_what_a_host_tells_and_what_is_done(
     assert any(isinstance(step, Upload) for step in steps) == ("prune" in labels)
 
 
+MANY = replace(
+    ONE,
+    jobs=(("hello-clear@.service", "[Service]"),),
+    timers=(("hello-clear.timer", "[Timer]"),),
+    alone=("hello-mail@.service", "hello-clear.timer"),
+    settle=3,
+    stopping=600,
+)
+WITH = f"\nunit hello-clear@.service {sha256('[Service]')}\nunit hello-clear.timer {sha256('[Timer]')}"
+UP = "hello@2.service hello-mail@2.service hello-clear.timer"
+
+
+def with_processes(**changed: str) -> Change[Activation]:
+    return change(told(**{"stray": WITH, "up": UP, "down": "", **changed}), MANY)
+
+
+@pytest.mark.parametrize(
+    ("changed", "keys", "labels"),
+    [
+        ({}, (), []),
+        ({"down": "hello-mail@2.service"}, ("down",), ["start the processes of"]),
+        ({"proven": "-"}, ("proven",), ["prove through Nginx", "start the processes of"]),
+        ({"release": "r1"}, ("release",), [*WHOLE[:5], "start the processes of", *WHOLE[5:]]),
+        ({"stray": ""}, ("unit",), [*WHOLE[:5], "start the processes of", *WHOLE[5:]]),
+    ],
+)
+def test_processes_start_once_the_web_process_is_proven_and_before_the_old_one_ends(
+    changed: dict[str, str], keys: tuple[str, ...], labels: list[str]
+):
+    found = with_processes(**changed)
+    assert found.keys == keys
+    steps = [step for step in Activation.steps([found]) if isinstance(step, Command)] if found else []
+    assert [step.label.removesuffix(" hello r2") for step in steps] == labels
+    assert [step.label for step in steps if step.proves] == [
+        step.label for step in steps if step.label.startswith("start the processes")
+    ]
+    assert all(step.timeout > 2 * MANY.stopping for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("up", "missing"),
+    [
+        (UP, []),
+        ("hello@1.service hello-mail@1.service hello-clear.timer", []),
+        ("hello@2.service", ["hello-mail@.service", "hello-clear.timer"]),
+        ("hello@2.service hello-mail@2.service", ["hello-clear.timer"]),
+    ],
+)
+def test_what_may_run_on_one_host_alone_and_does_not_run_here_yet(up: str, missing: list[str]):
+    assert MANY.only_here(with_processes(up=up)) == missing
+    assert MANY.only_here(Change(MANY, None, MANY.expected())) == ["hello-mail@.service", "hello-clear.timer"]
+
+
 @pytest.mark.parametrize(
     ("output", "state"),
     [
