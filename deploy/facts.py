@@ -63,8 +63,8 @@ class Facts(Struct, frozen=True):
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The inverse of :meth:`as_json`; ValueError or TypeError when the text is something else."""
-        told: dict[str, Any] = json.loads(text)
-        return cls(**{**told, "apps": tuple(AppFacts(**app) for app in told["apps"])})
+        values: dict[str, Any] = json.loads(text)
+        return cls(**{**values, "apps": tuple(AppFacts(**app) for app in values["apps"])})
 
 
 PROBE = Script(program("facts"))

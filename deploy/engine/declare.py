@@ -19,9 +19,9 @@ def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
     """
     found: dict[str, tuple[Resource, str]] = {}
     for role in roles:
-        said = role(host, facts)
-        for resource in said:
-            where = _line(said)
+        yielded = role(host, facts)
+        for resource in yielded:
+            where = _line(yielded)
             known = found.setdefault(resource.id, (resource, where))
             if known[0].scope != resource.scope:  # what two scopes need is the host's
                 found[resource.id] = known = known[0].in_scope(""), known[1]
@@ -36,7 +36,7 @@ def declared(roles: Sequence[Role], host: Host, facts: Facts) -> list[Resource]:
 
 
 def _placed(host: Host, found: Mapping[str, tuple[Resource, str]]) -> list[Resource]:
-    """Everything declared, each told of what it comes after as that is declared itself.
+    """Everything declared, each with the resources it comes after filled in.
 
     Raises InputError, with the lines, where they wait for each other in a circle, or for what nobody declares.
     """
@@ -75,13 +75,13 @@ def _too_late(other: Resource, file: Resource) -> bool:
     return other.when > file.when or (other.when == file.when and other.phase is not Phase.FILES)
 
 
-def _line(said: Iterator[Resource]) -> str:
+def _line(yielded: Iterator[Resource]) -> str:
     """Where a role's generator stands now, following ``yield from`` to the innermost."""
     where = "?"
-    said = getattr(said, "inner", said)  # a role that is looked after keeps its own generator there
-    while isinstance(said, GeneratorType) and said.gi_frame is not None:
-        code = said.gi_frame.f_code
-        where = f"{code.co_filename.rpartition('/')[2]}:{said.gi_frame.f_lineno}"
-        inner = said.gi_yieldfrom
-        said = inner if isinstance(inner, GeneratorType) else iter(())
+    yielded = getattr(yielded, "inner", yielded)  # a role that is looked after keeps its own generator there
+    while isinstance(yielded, GeneratorType) and yielded.gi_frame is not None:
+        code = yielded.gi_frame.f_code
+        where = f"{code.co_filename.rpartition('/')[2]}:{yielded.gi_frame.f_lineno}"
+        inner = yielded.gi_yieldfrom
+        yielded = inner if isinstance(inner, GeneratorType) else iter(())
     return where

@@ -44,8 +44,10 @@ class Follower:
         """Read to the end. Raises ApplyError when it could not begin, for another reason than another apply."""
         reply = each(stream, self._line)
         if reply.rc != 0 and self.outcome is Ending.LOST:
-            told = reply.stderr.decode(errors="replace").strip() or f"exit code {reply.rc}"
-            raise ApplyError(f"{self.host}: the apply could not be started, so nothing was changed: {told}")
+            message = reply.stderr.decode(errors="replace").strip() or f"exit code {reply.rc}"
+            raise ApplyError(
+                f"{self.host}: the apply could not be started, so nothing was changed: {message}"
+            )
         return Outcome(self.outcome, tuple(self.broken), tuple(self.output), self.holder)
 
     def _line(self, line: str) -> None:

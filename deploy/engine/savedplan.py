@@ -36,11 +36,11 @@ def write(file: Path, releases: Mapping[str, str], reports: Sequence[Report]) ->
 def read(file: Path) -> SavedPlan:
     """Raises InputError for a file that is not there or that plan --out did not write."""
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        saved = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"the plan {file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{file} is no plan: {error}; write one with invoke plan --out") from error
-    if not isinstance(told, dict) or told.get("barehost plan") != FORMAT:
+    if not isinstance(saved, dict) or saved.get("barehost plan") != FORMAT:
         raise InputError(f"{file} is no plan of this version; write one with invoke plan --out")
-    return SavedPlan(told["plans"], told["releases"])
+    return SavedPlan(saved["plans"], saved["releases"])

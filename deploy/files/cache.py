@@ -32,7 +32,7 @@ def folder(*names: str) -> Path | None:
 
 
 def digest(what: str, stamp: Stamp, began: int, make: Callable[[], str]) -> str:
-    """What ``make`` says of a folder, or what it said when the folder had the same ``stamp``.
+    """What ``make`` says of a folder, or what it returned when the folder had the same ``stamp``.
 
     what: names the folder and all else that ``make`` goes by. began: when the walk that made the stamp did, in ns.
     """

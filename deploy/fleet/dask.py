@@ -2,7 +2,7 @@
 
 One task a host. Its events come back through the scheduler under this client's own name, which the scheduler
 bounds (1,000 messages) and forgets when the client is gone; they keep their order and come before the result.
-Dask begins a lost worker's tasks again elsewhere. Here a host is begun once: a flag on the scheduler says so, and
+Dask begins a lost worker's tasks again elsewhere. Here a host is started once: a flag on the scheduler says so, and
 the second worker reports the first as lost.
 """
 
@@ -166,15 +166,15 @@ class Cluster(Distant):
 
     def _hear(self, message: tuple[float, Any]) -> None:
         """An event from a worker; the scheduler's own remarks about this client come the same way."""
-        told = message[1]
-        if not isinstance(told, dict) or told.get("run") != self._run:
+        event = message[1]
+        if not isinstance(event, dict) or event.get("run") != self._run:
             return
-        host = told["host"]
-        self._began_on.setdefault(host, told["worker"])
+        host = event["host"]
+        self._began_on.setdefault(host, event["worker"])
         with self._lock:
             _, emit = self._open.get(host, (None, None))
-        if emit is not None and told["event"]:
-            emit(pickle.loads(told["event"]))
+        if emit is not None and event["event"]:
+            emit(pickle.loads(event["event"]))
 
     def _watch(self) -> None:
         """Give up what is open when no worker is left, or the scheduler itself is gone."""
@@ -198,20 +198,20 @@ class Cluster(Distant):
 
 
 def _once(parcel: Parcel, run: str, topic: str) -> Ended | None:
-    """Run on a worker: carry out the parcel, unless another worker has begun it; None then."""
+    """Run on a worker: carry out the parcel, unless another worker has started it; None then."""
     worker = distributed.get_worker()
 
     def say(event: Event | None) -> None:
         data = b"" if event is None else pickle.dumps(event)
         worker.log_event(topic, {"run": run, "host": parcel.host, "worker": worker.address, "event": data})
 
-    begun = distributed.Event(f"barehost-{run}-{parcel.host}")
-    if begun.is_set():
-        begun.clear()
+    started = distributed.Event(f"barehost-{run}-{parcel.host}")
+    if started.is_set():
+        started.clear()
         return None
-    begun.set()
+    started.set()
     say(None)
     try:
         return carry_out(parcel, say)
     finally:
-        begun.clear()
+        started.clear()

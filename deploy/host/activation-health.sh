@@ -15,10 +15,10 @@ ASK
     exit 1
   fi
   [ "$code" != 3 ] || { reason="it answers, and not as asked for"; break; }
-  told=$(systemctl show -p ActiveState,NRestarts "$unit")
-  state=${told#*ActiveState=}; state=${state%%
+  shown=$(systemctl show -p ActiveState,NRestarts "$unit")
+  state=${shown#*ActiveState=}; state=${state%%
 *}
-  count=${told#*NRestarts=}; count=${count%%
+  count=${shown#*NRestarts=}; count=${count%%
 *}
   case $state in active | activating) ;; *) reason="the instance is $state"; break ;; esac
   if [ "$count" != "${restarts:=$count}" ]; then reason="the instance crashed at start"; break; fi

@@ -17,12 +17,12 @@ free() {  # waits until nobody holds a lock of apt or dpkg, 120 s at most
   for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock \
     /var/cache/apt/archives/lock
   do
-    told=
+    printed=
     while who=$(holder "$lock"); do
       if [ "$left" -le 0 ]; then
         fail "$lock is still held by $who after 120 s: let it end, or end it, and run again"
       fi
-      if [ -z "$told" ]; then told=1; printf 'waiting for %s, which holds %s\n' "$who" "$lock"; fi
+      if [ -z "$printed" ]; then printed=1; printf 'waiting for %s, which holds %s\n' "$who" "$lock"; fi
       sleep 1; left=$((left - 1))
     done
   done

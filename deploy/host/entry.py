@@ -101,11 +101,11 @@ def asgi(site):
             await send(message)
 
         if scope["type"] in ("http", "websocket"):
-            said = dict(scope["headers"])
+            asked_with = dict(scope["headers"])
             scope = dict(scope)
-            if address := said.get(b"x-real-ip"):
+            if address := asked_with.get(b"x-real-ip"):
                 scope["client"] = (address.decode("latin-1"), 0)
-            scheme = said.get(b"x-forwarded-proto", b"").decode("latin-1")
+            scheme = asked_with.get(b"x-forwarded-proto", b"").decode("latin-1")
             if scheme in SCHEMES:
                 scope["scheme"] = scheme if scope["type"] == "http" else SCHEMES[scheme]
         try:

@@ -1,6 +1,6 @@
 # Ends the workers of Nginx that were, once there are others, and waits until they have closed their sockets: they say so
 # in their title, or are gone. Between its SIGHUP and its own signal to them Nginx takes no other, so it sees them end as
-# workers that it has told to, and starts none in their place.
+# workers that it has ended itself, and starts none in their place.
 # Input: $main, the main process; $before, the workers that it had.
 {
   left=100

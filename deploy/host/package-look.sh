@@ -5,11 +5,11 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   ID=this; . /etc/os-release; printf 'other\t%s\n' "$ID"; exit 0
 fi
 rc=0
-said=$(dpkg-query -W \
+found=$(dpkg-query -W \
   -f 'package\t${Package}\t${Architecture}\t${db:Status-Status}\t${db:Status-Eflag}\t${Version}\n' -- \
   @{names} 2>&1) || rc=$?
-if [ "$rc" -gt 1 ]; then printf '%s\n' "$said" >&2; exit "$rc"; fi
-printf '%s\n' "$said"
+if [ "$rc" -gt 1 ]; then printf '%s\n' "$found" >&2; exit "$rc"; fi
+printf '%s\n' "$found"
 for mark in /run/barehost/masks/*; do
   if [ -e "$mark" ]; then printf 'masked\t%s\n' "${mark##*/}"; fi
 done

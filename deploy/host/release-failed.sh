@@ -1,3 +1,3 @@
-# The release did not come about: said once in its record, whatever step it was that failed.
+# The release failed: one line in its record, whichever step it was.
 record=@{records}/@{app}/@{release}
 grep -qs '^failed ' "$record" || printf 'failed %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >> "$record"

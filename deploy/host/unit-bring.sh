@@ -1,6 +1,6 @@
 # Brings one unit to what it should have loaded, waits for its proof, and only then records what it has loaded.
 ask() { systemctl show --no-pager -p ActiveState,InvocationID,MainPID -- @{name} > "$RUN/unit"; }
-told() {
+is_active() {
   while IFS='=' read -r key value; do
     case $key in
       ActiveState) state=$value ;;
@@ -10,10 +10,10 @@ told() {
   done < "$RUN/unit"
   [ "$state" = active ]
 }
-active() { ask && told; }
+active() { ask && is_active; }
 # Reloads by SIGHUP to the main process. The proof is asked for at once, and finds the children that it had before.
 hup() {
-  wait "$asking" && told || return
+  wait "$asking" && is_active || return
   proven=by-itself # what answers is running, and it is the same invocation
   before=; { read -r before < "/proc/$main/task/$main/children"; } 2>/dev/null
   kill -s HUP "$main"

@@ -41,7 +41,7 @@ packages: [$(echo $missing | sed 's/ /, /g')] under the site in the inventory in
   fail "pip could not install what $path needs: its own lines above say why"
 }
 @{rounds}
-# A release that is a package of its own is found where the process is told, after everything else.
+# A release that is a package of its own is found by BAREHOST_PACKAGES, after everything else.
 printf '%s\n' 'import os, site; place = os.environ.get("BAREHOST_PACKAGES", ""); os.path.isdir(place) and site.addsitedir(place)' \
   > "$path/lib/python"@{version}/site-packages/barehost.pth
 # what cannot be compiled (templates, code for other versions) is imported by nobody

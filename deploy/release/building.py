@@ -75,7 +75,7 @@ class Prepared(Resource):
             yield from change.resource._steps()
 
     def _steps(self) -> Iterator[Step]:
-        raise AssertionError("said by the kinds themselves")
+        raise AssertionError("each kind has a probe of its own")
 
     def _uploads(self) -> Iterator[Upload]:
         spelled = b"".join(
@@ -234,7 +234,7 @@ def _content(content: bytes) -> Iterator[bytes]:
     yield content
 
 
-_LOOK = program("release-said")
+_LOOK = program("release-record")
 
 _BEGIN = program("release-begin")
 

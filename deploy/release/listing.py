@@ -62,18 +62,18 @@ def parse(output: bytes) -> list[Held]:
                 found[-1].pop("left", None)
     return [
         Held(
-            id=told["id"],
-            venv=told.get("venv", ""),
-            staged=told.get("staged", ""),
-            by=told.get("by", ""),
-            commit=told.get("commit", ""),
-            healthy=told.get("healthy"),
-            failed=told.get("failed"),
-            left=told.get("left"),
-            size=int(told["size"]) if told.get("size") else None,
-            current=told["id"] == current,
+            id=fields["id"],
+            venv=fields.get("venv", ""),
+            staged=fields.get("staged", ""),
+            by=fields.get("by", ""),
+            commit=fields.get("commit", ""),
+            healthy=fields.get("healthy"),
+            failed=fields.get("failed"),
+            left=fields.get("left"),
+            size=int(fields["size"]) if fields.get("size") else None,
+            current=fields["id"] == current,
         )
-        for told in found
+        for fields in found
     ]
 
 

@@ -43,8 +43,8 @@ class Rollbacks:
         self._file = state / "begun" / f"{site}-{place}.rollback.json"
         self._known: dict[str, Rollback] = {}
         with suppress(OSError, ValueError, TypeError, AttributeError):  # none, or of another version
-            told = json.loads(self._file.read_text(encoding="utf-8"))
-            self._known = {host: Rollback(**values) for host, values in told.items()}
+            saved = json.loads(self._file.read_text(encoding="utf-8"))
+            self._known = {host: Rollback(**values) for host, values in saved.items()}
 
     def target(self, held: Mapping[str, Sequence[Held]], command: str) -> str | None:
         """The release that the hosts were to go back to; None where none of them has a rollback to finish.

@@ -72,16 +72,16 @@ def reporter(
 
 
 def summary(reports: Sequence[Report], seconds: float) -> None:
-    """The end of a run that had nothing to do and showed nothing on its way; first what is to be said of its hosts.
+    """The end of a run that had nothing to do and showed nothing on its way; first the remarks about its hosts.
 
     seconds: wall clock of the whole run.
     """
-    said = [(one.host, one.plan) for one in reports if one.plan is not None]
-    if said:
+    planned = [(one.host, one.plan) for one in reports if one.plan is not None]
+    if planned:
         from deploy.engine.events import Note, Planned
 
         with reporter(hosts=[one.host for one in reports]) as shown:
-            for host, plan in said:
+            for host, plan in planned:
                 shown(Planned(host, plan, 1))
                 for remark in plan.remarks:
                     shown(Note(host, remark))

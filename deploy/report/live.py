@@ -183,7 +183,7 @@ class LiveReporter(TextReporter):
         self._after_block = bool(body)
 
     def _gap(self) -> None:
-        """An empty line between blocks; none above the first thing said."""
+        """An empty line between blocks; none above the first."""
         if self._spoke:
             self._write([[]])
 

@@ -1,4 +1,4 @@
-"""What a long step is doing, told from the lines it prints (apt, pip, uv); prints nothing."""
+"""What a long step is doing, read from the lines that it prints (apt, pip, uv); prints nothing."""
 
 from __future__ import annotations
 

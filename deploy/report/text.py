@@ -55,7 +55,7 @@ class TextReporter:
         self._began = clock()
         self._lock = threading.RLock()
         self._step_masks: dict[str, StepMask] = {}
-        self._told: dict[str, set[Any]] = {}
+        self._known: dict[str, set[Any]] = {}
         self._first: dict[Any, str] = {}
         self._failed: set[str] = set()
 
@@ -107,10 +107,10 @@ class TextReporter:
                 self._show_finished(host, report)
 
     def _show_plan(self, host: str, plan: Plan, number: int, diffs: Sequence[Diff]) -> None:
-        """The whole plan at the first look, then only what the host has not been told yet."""
-        told = self._told.setdefault(host, set())
-        news = unheard(plan, told)
-        told.update(facets(plan))
+        """The whole plan at the first look, then only what was not shown before."""
+        known = self._known.setdefault(host, set())
+        news = not_shown(plan, known)
+        known.update(facets(plan))
         if not news or (number > 1 and not news.changes):
             return  # quiet: the summary says that there was nothing to change
         self._announce(host, news, diffs, later=number > 1)
@@ -205,9 +205,9 @@ def facets(plan: Plan) -> set[Any]:
     return found | {("unfinished", plan.unfinished)}
 
 
-def unheard(plan: Plan, told: set[Any]) -> Plan:
-    """The part of ``plan`` whose facets are not in ``told``."""
-    if not told:
+def not_shown(plan: Plan, known: set[Any]) -> Plan:
+    """The part of ``plan`` whose facets are not in ``known``."""
+    if not known:
         return plan
-    changes = tuple(one for one in plan.changes if facets(type(plan)(plan.host, (one,))) - told)
+    changes = tuple(one for one in plan.changes if facets(type(plan)(plan.host, (one,))) - known)
     return type(plan)(plan.host, changes)

@@ -55,8 +55,8 @@ def project_in(folder: Path) -> Project | None:
     found = [
         read(folder / name) for name, read in zip(FILES, readers, strict=True) if (folder / name).is_file()
     ]
-    said = [one for one in found if one is not None]
-    return said[0] if said else None
+    versions = [one for one in found if one is not None]
+    return versions[0] if versions else None
 
 
 def build_requires(folder: Path) -> tuple[str, ...]:

@@ -203,7 +203,7 @@ def _rows(output: bytes) -> dict[str, list[list[str]]]:
         else:
             rows[current].append(line.split(":"))
     if not current or not ended:
-        raise LookError("getent ended before it had told about all accounts; try again")
+        raise LookError("getent ended before it had printed all accounts; try again")
     return rows
 
 

@@ -106,7 +106,7 @@ class Package(Resource):
                 masked.append(fields[0])
             complete = complete or kind == "end"
         if not complete:
-            raise LookError("dpkg-query ended before it had told about all packages; try again")
+            raise LookError("dpkg-query ended before it had printed all packages; try again")
         return {one.id: _state(one, found.get(one.name), masked) for one in resources}
 
     @classmethod

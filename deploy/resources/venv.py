@@ -8,7 +8,7 @@ Measured on Debian 12 and 13 (Flask + Gunicorn, empty caches):
 - ``python3 -m venv`` takes 2.5 s, for it installs pip; ``--without-pip`` takes 0.03 s. pip then runs from the
   wheel that python3-pip-whl (part of python3-venv) brings: unpacked (0.17 s) it needs 0.9 s, as a zip 1.4 s.
 - uv needs 0.5 s, but 2.4 s and 38 MB to get onto the host, and a second configuration of indexes and
-  certificates (it refuses the system's certificates unless told). An environment is built when requirements
+  certificates (it trusts the system's certificates only with a setting). An environment is built when requirements
   change, so pip wins until the third one. Nothing but the build script would change.
 
 Packages are foreign code, from setup.py of a source distribution to a .pth file: they run as an account of its own,

@@ -15,7 +15,7 @@ def connections(password: Password | None) -> Connections:
     """Sessions that are opened before they are asked for. password: see :func:`deploy.transport.connect`."""
     from deploy.shortcut import fork
 
-    process = fork.begun()  # first: both go on with imports of their own
+    process = fork.start()  # first: both go on with imports of their own
 
     from deploy.shortcut.ahead import Ahead
 

@@ -25,25 +25,25 @@ class Ahead(Connections):
         super().__init__(password)
         self._fork = process
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="connecting")
-        self._begun: dict[str, Future[Session]] = {}
+        self._opening: dict[str, Future[Session]] = {}
 
     def expect(self, hosts: Sequence[Endpoint]) -> None:
         if self._fork is None:
             import deploy.transport.channel  # noqa: F401 (before what the run imports next, which can wait for hosts)
 
         for host in hosts[:AT_ONCE]:
-            if host.address is not None and host.name not in self._begun:
-                self._begun[host.name] = self._pool.submit(self._open, host)
+            if host.address is not None and host.name not in self._opening:
+                self._opening[host.name] = self._pool.submit(self._open, host)
 
     def connect(self, host: Endpoint) -> Session:
-        begun = self._begun.pop(host.name, None)
-        return begun.result() if begun else self._open(host)
+        opening = self._opening.pop(host.name, None)
+        return opening.result() if opening else self._open(host)
 
     def close(self) -> None:
         """Waits for none: what is still being opened is closed once it is there."""
-        for begun in self._begun.values():
-            begun.add_done_callback(_close)
-        self._begun.clear()
+        for opening in self._opening.values():
+            opening.add_done_callback(_close)
+        self._opening.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._fork is not None:
             self._fork.close()
@@ -59,6 +59,6 @@ class Ahead(Connections):
         return forked.connect(self._fork.hand, only, password=self.password)
 
 
-def _close(begun: Future[Session]) -> None:
-    if not begun.cancelled() and begun.exception() is None:
-        begun.result().close()
+def _close(opening: Future[Session]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -42,7 +42,7 @@ class Fork:
             self._pid = 0
 
 
-def begun() -> Fork | None:
+def start() -> Fork | None:
     """The process, where that pays and can be; None: do in this one what it would."""
     try:
         return Fork() if pays() else None

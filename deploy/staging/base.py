@@ -39,7 +39,7 @@ def base_image(suite: str, *, python: bool = False, more: tuple[str, ...] = ()) 
     """The root folder of a bare `suite`, made now (about 15 s) when this machine has none yet.
 
     python: with Debian's Python in it; a bare host has none. more: further packages, such as a kernel.
-    Raises StagingError for an unknown suite, or with what mmdebstrap said.
+    Raises StagingError for an unknown suite, or with what mmdebstrap printed.
     """
     if suite not in SUITES:
         raise StagingError(f"no staging host of suite {suite!r}: choose one of {', '.join(SUITES)}")

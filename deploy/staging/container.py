@@ -51,13 +51,13 @@ def _storage(record: Record) -> None:
     """Folders for the images of container engines; a clone begins with those that its image was frozen with."""
     if record.storage.exists():
         return
-    begun = record.storage.with_name("storage.new")
+    copy = record.storage.with_name("storage.new")
     if record.image and record.space.image(record.image).containers:
         frozen = record.space.folder / "images" / record.image / "storage"
-        run(["cp", "-a", "--reflink=auto", "-T", str(frozen), str(begun)], timeout=PATIENCE)
+        run(["cp", "-a", "--reflink=auto", "-T", str(frozen), str(copy)], timeout=PATIENCE)
     for inside in ENGINES:
-        (begun / inside.name).mkdir(mode=0o711, parents=True, exist_ok=True)
-    begun.rename(record.storage)
+        (copy / inside.name).mkdir(mode=0o711, parents=True, exist_ok=True)
+    copy.rename(record.storage)
 
 
 def unmount(record: Record) -> None:

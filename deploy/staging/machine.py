@@ -89,7 +89,7 @@ def run(
     timeout: seconds. environment: set on top of this process's own. only_looks: it changes nothing on this
     machine; any other command holds the locks that this thread holds, so that when we are killed nobody
     takes them before the command has ended.
-    Raises StagingError with the last lines it said when it fails (and `check`) or takes too long.
+    Raises StagingError with the last lines that it printed when it fails (and `check`) or takes too long.
     """
     known = {**os.environ, "PATH": PATH, "LC_ALL": "C", **(environment or {})}
     try:
@@ -108,8 +108,8 @@ def run(
     except FileNotFoundError as absent:
         raise StagingError(f"{argv[0]} is not installed on this machine{INSTEAD}") from absent
     if check and done.returncode != 0:
-        said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
-        raise StagingError(f"{' '.join(argv)} failed on this machine ({done.returncode}): {said}")
+        message = " / ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
+        raise StagingError(f"{' '.join(argv)} failed on this machine ({done.returncode}): {message}")
     return done
 
 

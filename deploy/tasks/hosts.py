@@ -32,7 +32,7 @@ def trust(
 
 
 def _trusted(host: Host, *, yes: bool, replace: bool) -> bool:
-    """Pin the keys of each jump host that is not known yet, then the host's own; False where a person said no."""
+    """Pin the keys of each jump host that is not known yet, then the host's own; False where the user answered no."""
     from deploy import report, transport
 
     while True:

@@ -213,8 +213,8 @@ class LoopSession:
     def _ended_at_start(self, heard: bytes, *, sudo: bool, asked: bool) -> NoReturn:
         if not self._link.transport.is_active():
             raise self._ended("the session began")
-        said = heard.decode(errors="replace")
-        raise refusals.start(self.host.name, self._user, said, sudo=sudo, asked=asked)
+        output = heard.decode(errors="replace")
+        raise refusals.start(self.host.name, self._user, output, sudo=sudo, asked=asked)
 
     def _send(self, data: bytes, doing: str) -> None:
         """All of it, in blocks; waits as long as the host takes it and shows signs of life."""
@@ -245,10 +245,10 @@ class LoopSession:
         with contextlib.suppress(TimeoutError):
             while self._receive(deadline):
                 pass
-        said = frames.last_words(self._tail, self._nonce).decode(errors="replace")
+        output = frames.last_words(self._tail, self._nonce).decode(errors="replace")
         error = self._link.transport.get_exception() if not self._link.transport.is_active() else None
         self.close()
-        if "barehost: " in said:
-            return refusals.rejected(self.host.name, said)
+        if "barehost: " in output:
+            return refusals.rejected(self.host.name, output)
         why = getattr(error, "strerror", None) or error or "the host closed it"
         return refusals.lost(self.host.name, doing, str(why))

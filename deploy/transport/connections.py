@@ -33,7 +33,7 @@ class Connections:
         return transport.connect(host, password=self.password)
 
     def close(self) -> None:
-        """Nothing more is asked for: what was begun and not taken ends."""
+        """Unclaimed connections are closed; no more is asked for."""
 
     def __enter__(self) -> Self:
         return self

@@ -51,7 +51,7 @@ def one_line(program: str) -> str:
 
 
 def ready(noise: bytes) -> tuple[str, bytes] | None:
-    """The nonce, and what came after it, once the far side has said that it is ready; else None.
+    """The nonce, and what came after it, once the far side is ready; else None.
 
     noise: everything received so far; what a login shell printed before is skipped.
     """

@@ -27,8 +27,8 @@ class Said(CommandResult):
     """What a command printed, as a sentence where testinfra puts it into one: "Unexpected exit code 1 for …"."""
 
     def __repr__(self) -> str:
-        said = (self.stderr or self.stdout).strip().splitlines()
-        return f"{self.command.decode()!r}: {said[-1] if said else 'it printed nothing'}"
+        lines = (self.stderr or self.stdout).strip().splitlines()
+        return f"{self.command.decode()!r}: {lines[-1] if lines else 'it printed nothing'}"
 
 
 class SessionBackend(BaseBackend):

@@ -89,13 +89,13 @@ class Summary:
             return
         tally = self._tally
         total = tally.passed + tally.failed
-        told = (
+        counts = (
             f"{tally.failed} of {count(total, 'check')} failed"
             if tally.failed
             else f"{count(total, 'check')} passed"
         )
         skipped = f", {len(tally.skipped)} skipped" if tally.skipped else ""
-        report.say(f"{self._place}: {told}{skipped} in {seconds(monotonic() - tally.began)}")
+        report.say(f"{self._place}: {counts}{skipped} in {seconds(monotonic() - tally.began)}")
         if self.verbose:
             self._blocks += [f"  skipped {one}" for one in tally.skipped]
         self._flush()

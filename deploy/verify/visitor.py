@@ -1,4 +1,4 @@
-"""A client of a host's Nginx, on the host itself: says exactly the bytes it is told to. Changes nothing but logs."""
+"""A client of a host's Nginx, on the host itself: sends exactly the bytes that it is given. Changes only logs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Visitor:
-    """Asks a site by its first name, over TLS where it has a certificate, unless told otherwise."""
+    """Asks a site by its first name, over TLS where it has a certificate, unless the request says otherwise."""
 
     def __init__(self, host: testinfra.host.Host, site: App | None) -> None:
         self._host = host
@@ -63,8 +63,8 @@ class Visitor:
             "headers": dict(headers or {}),
             "paths": list(paths),
         }
-        told = self._host.check_output("/usr/bin/python3 -I -c %s %s", _SCRIPT, json.dumps(asked))
-        return [Answer(**one) for one in json.loads(told)]
+        output = self._host.check_output("/usr/bin/python3 -I -c %s %s", _SCRIPT, json.dumps(asked))
+        return [Answer(**one) for one in json.loads(output)]
 
 
 def first_name(site: App | None) -> str:

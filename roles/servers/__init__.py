@@ -1,7 +1,7 @@
 """What can run a site's web process: one file a server, each a pure function of a site and its host's facts.
 
 A server says how it is started and configured. What is the same for all (unit, sandbox, socket, health, switch, proof,
-drain) is said once, in roles/app.py and templates/app@.service.j2. A project's own ``roles/servers/<name>.py`` wins.
+drain) stands once, in roles/app.py and templates/app@.service.j2. A project's own ``roles/servers/<name>.py`` wins.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ def test_where_no_process_can_be_started_there_is_none(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(forking, "pays", lambda: True)
     monkeypatch.setattr(os, "fork", refused)
-    assert forking.begun() is None
+    assert forking.start() is None
 
 
 def test_without_another_process_sessions_are_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,23 +254,23 @@ def test_without_another_process_sessions_are_in_this_one(monkeypatch: pytest.Mo
 def test_hosts_that_are_expected_are_connected_to_before_they_are_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    begun: dict[str, int] = {}
+    opened: dict[str, int] = {}
 
     def counted(host: Endpoint, *, password: Callable[[str], Secret] | None = None) -> Far:
-        begun[host.name] = begun.get(host.name, 0) + 1
+        opened[host.name] = opened.get(host.name, 0) + 1
         return connect(host, password=password)
 
     monkeypatch.setattr(transport, "connect", counted)
     hosts = [Endpoint("web1", "192.0.2.1"), Endpoint("dead", "192.0.2.2"), Endpoint("down")]
     with Ahead(None) as connections:
         connections.expect(hosts)
-        assert wait(lambda: begun == {"web1": 1, "dead": 1}, 5)  # one without an address is not tried
+        assert wait(lambda: opened == {"web1": 1, "dead": 1}, 5)  # one without an address is not tried
         connections.connect(hosts[0]).close()
         with pytest.raises(HostError, match="dead"):
             connections.connect(hosts[1])
-        assert begun == {"web1": 1, "dead": 1}
+        assert opened == {"web1": 1, "dead": 1}
         connections.connect(hosts[0]).close()  # a second time is another session
-    assert begun == {"web1": 2, "dead": 1}
+    assert opened == {"web1": 2, "dead": 1}
 
 
 def test_sessions_that_nobody_asked_for_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
