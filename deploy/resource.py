@@ -271,7 +271,10 @@ class Resource(ABC):
         return ()
 
     def beside(self, change: Change[Self]) -> Script | None:
-        """Prints the bytes of memory of what goes on running beside what the change starts; None: nothing does."""
+        """Prints the bytes of memory of what goes on running beside what the change starts; None: nothing does.
+
+        One number of what ends when the change is made, and a second of what may end later, where there is some.
+        """
         return None
 
     def untouched(self, change: Change[Self]) -> str | None:

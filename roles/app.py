@@ -75,11 +75,11 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
     advice = None
     if wanted.folder is None:
         id, packages, env = wanted.id, wanted.venv, None  # it lies on the host: a rollback, a restart
-        yield Intact(app.name, id, packages, scope=app.name)
+        yield Intact(app.name, id, packages, programs(server), scope=app.name)
     elif current and release(app, current, wanted, now).manifest != now.manifest:
         id, packages = current, now.venv or ""
         env = variables(app, id, packages)
-        yield Intact(app.name, id, packages, scope=app.name)
+        yield Intact(app.name, id, packages, programs(server), scope=app.name)
         yield Remark(
             f"{app.name}: the source has changed since release {current}; invoke release ships it",
             scope=app.name,
@@ -122,6 +122,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         settle=more.settle,
         stopping=more.stopping,
         www=tuple((url.strip("/"), folder) for url, folder in app.static.items()),
+        named=named(app),
         question=question(app),
         drain=app.graceful_timeout,
         keep=app.keep,
@@ -148,12 +149,26 @@ def checked(app: App, name: str, timer: Timer, facts: Facts) -> Iterator[Resourc
         )
 
 
+def programs(server: Server) -> tuple[str, ...]:
+    """The packages of a site's venv that the server starts from, as far as its requirements name them."""
+    names = (re.match(r"([A-Za-z0-9][\w.-]*)\s*([\[<>=!~;@]|$)", line) for line in server.requirements)
+    return tuple(one[1] for one in names if one and not one[1].endswith((".whl", ".gz", ".zip")))
+
+
+def named(app: App) -> tuple[tuple[str, str], ...]:
+    """The files of a release that Nginx serves by their names: (key of the inventory, file)."""
+    found = [("files", file) for file in app.files.values()]
+    found += [("error_pages", file) for file in app.error_pages.values()]
+    found += [("fallback", f"{app.static[prefix]}/{file}") for prefix, file in app.fallback.items()]
+    return tuple(sorted(found))
+
+
 def missing(app: App, source: Path) -> None:
-    """Raise InputError for a file that Nginx is to serve and the source has not, unless a build may make it."""
-    named = [("files", file) for file in app.files.values()]
-    named += [("error_pages", file) for file in app.error_pages.values()]
-    named += [("fallback", f"{app.static[prefix]}/{file}") for prefix, file in app.fallback.items()]
-    for where, file in named if not app.build else ():
+    """Raise InputError for a file that Nginx is to serve and the source has not.
+
+    What a build may make is seen on the host, before the switch.
+    """
+    for where, file in () if app.build else named(app):
         if not (source / file).is_file():
             raise InputError(f"{app.name}: {where} names {file}, and there is no such file in {source}")
 

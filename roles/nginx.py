@@ -16,7 +16,7 @@ from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
 from deploy.roles import NOTHING
-from deploy.roles.app import question
+from deploy.roles.app import named, question
 from deploy.roles.static import BROTLI, hidden_below, without_suffix_below
 from deploy.shell import Script, program, sh
 from deploy.site.app import App, Tls
@@ -91,7 +91,7 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
     for app in apps:
         if app.name in delivery.releases:
             behind = fingerprint([*shared, sites[app.name]])
-            yield Proof(app.name, behind, question(app), scope=app.name)
+            yield Proof(app.name, behind, named(app), question(app), scope=app.name)
 
 
 def certificates(apps: Sequence[App]) -> list[str]:

@@ -74,11 +74,14 @@ class Program:
         return stream([*scripts, *blobs])
 
 
-def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase = Phase.LEAVE) -> Program:
+def compile_plan(
+    plan: Plan, *, id: str, nonce: str, about: str, through: Phase = Phase.LEAVE, partly: bool = False
+) -> Program:
     """The program that carries out ``plan``'s changes up to and including phase ``through``.
 
     id: names the run's folder and unit on the host. nonce: marks events in its log. about: the line of the
-    host's own log (who, from where, what), one line. An empty plan gives a program that only recovers.
+    host's own log (who, from where, what), one line. partly: scopes have failed earlier in this run, so that its last
+    line there does not say that all is done. An empty plan gives a program that only recovers.
     """
     changes = [change for change in plan.changes if change.resource.when <= through]
     early = [change for change in changes if change.resource.when < Phase.SERVICES]
@@ -114,7 +117,7 @@ def compile_plan(plan: Plan, *, id: str, nonce: str, about: str, through: Phase 
         ),
         Script(RUNTIME),
         *builder.lines,
-        Script("finish done"),
+        sh("finish @{outcome}", outcome="partly" if partly else "done"),
     ]
     return Program(
         id=id,

@@ -248,7 +248,7 @@ class _Run:
         packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
         self._alone([change for change in plan.changes if change.resource.when <= through])
-        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through)
+        outcome = self.reach.apply(plan, self.wishes.about, self.emit, through, partly=bool(self.lost))
         if outcome.outcome is Ending.LOCKED:
             self._yield_to(outcome.holder or "another run holds the host")
             return

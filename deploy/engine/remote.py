@@ -56,10 +56,15 @@ class Remote:
         """What the host has left of memory and disk; see :func:`deploy.engine.room.room_script`."""
         return room.parse_room(self.session.run(room.room_script(beside), timeout=LOOK_SECONDS).stdout)
 
-    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
-        """Send the plan as one program, start it as a unit of its own, and follow it to its end."""
+    def apply(
+        self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE, *, partly: bool = False
+    ) -> Outcome:
+        """Send the plan as one program, start it as a unit of its own, and follow it to its end.
+
+        partly: scopes have failed earlier in this run.
+        """
         nonce = os.urandom(8).hex()
-        compiled = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through)
+        compiled = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through, partly=partly)
         self._send(plan.host, compiled, emit)
         start = sh(
             program("run-start") + program("run-follow"),

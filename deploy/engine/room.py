@@ -19,7 +19,8 @@ class Room(Struct, frozen=True):
     """What a host has left, in bytes; None: it did not say.
 
     memory: what new processes may use without pushing out others. disk: what is free below /srv.
-    beside: the memory of what goes on running beside what a plan starts.
+    beside: the memory of what goes on running beside what a plan starts. One is started after another, so of what ends
+    as soon as the new one has its place, the largest counts; of what may end later, all.
     """
 
     memory: int | None = None
@@ -41,7 +42,9 @@ def parse_room(output: bytes) -> Room:
     told = [line.split(" ", 1) for line in output.decode(errors="replace").splitlines()]
     numbers = [(pair[0], int(pair[1])) for pair in told if len(pair) == 2 and pair[1].isdigit()]
     left = dict(numbers)
-    return Room(left.get("memory"), left.get("disk"), sum(value for key, value in numbers if key == "beside"))
+    both = [[int(one) for one in pair[1].split() if one.isdigit()] for pair in told if pair[0] == "beside"]
+    beside = max((one[0] for one in both if one), default=0) + sum(sum(one[1:]) for one in both)
+    return Room(left.get("memory"), left.get("disk"), beside)
 
 
 def sending(changes: Sequence[Change[Resource]]) -> int:
@@ -58,8 +61,8 @@ def sending(changes: Sequence[Change[Resource]]) -> int:
 def shortage(room: Room, sent: int) -> str | None:
     """Why the host has no room, as a sentence; None when it has, or when it did not say.
 
-    Memory: a second instance needs what the one that serves uses. Disk: what is sent, unpacked, with
-    as much again for copies, and :data:`SPARE` beside it.
+    Memory: a second instance needs what the one that serves uses, and they are changed one by one. Disk: what is sent,
+    unpacked, with as much again for copies, and :data:`SPARE` beside it.
     """
     if room.memory is not None and room.beside > room.memory:
         return (

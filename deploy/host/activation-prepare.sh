@@ -13,6 +13,15 @@ while [ $# -gt 0 ]; do
   }
   shift 2
 done
+set -- @{named} # key of the inventory and file in the release
+while [ $# -gt 0 ]; do
+  [ -f "$code/$2" ] || {
+    echo "the release has no file $2, which $1: in the inventory names; mend it there, or ship a release that has it" \
+      "(invoke release)"
+    exit 1
+  }
+  shift 2
+done
 mkdir -p "$root/activations" && mkdir -p -m 700 @{numbers} || exit
 n=0
 if [ -s @{numbers}/"$app" ]; then read -r n < @{numbers}/"$app"; fi

@@ -3,7 +3,7 @@ place() {
   found=
   foreign() { found="${found:+$found, }$1"; }
   if [ -L "$1/current" ]; then
-    to=$(readlink "$1/current") || return
+    to=$(readlink "$1/current")
     case ${to#activations/} in "$to" | '' | *[!0-9]*) foreign "current -> $to" ;; esac
   elif [ -e "$1/current" ]; then foreign current
   fi

@@ -10,3 +10,12 @@ intact() { # path record
 packages() { # venv: its mark is made last, and an upgrade of the distribution may take its Python away
   if [ -e "$1/.barehost" ] && [ -x "$1/bin/python" ]; then echo whole; else echo broken; fi
 }
+lacks() { # path venv, then name and pattern in turns: the names of which none is installed, as one line
+  path=$1 venv=$2 lacking=; shift 2
+  while [ $# -gt 0 ]; do
+    found=$(find "$venv"/lib/python3*/site-packages "$path/.barehost/packages" -maxdepth 1 -iname "$2" -print -quit)
+    [ -n "$found" ] || lacking="${lacking:+$lacking, }$1"
+    shift 2
+  done 2>/dev/null # a release without packages of its own has no folder for them
+  printf '%s\n' "$lacking"
+}

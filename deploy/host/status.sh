@@ -3,7 +3,8 @@ about() { # app: key=value lines with what an activation's own state does not sa
   app=$1
   printf 'site=%s\nnginx=%s\n' "$1" "$nginx"
   n=$(readlink "/srv/$1/current") || return 0
-  printf 'memory=%s\n' "$(memory "$1")"
+  held=$(memory "$1"); held=$((${held% *} + ${held#* }))
+  [ "$held" = 0 ] || printf 'memory=%s\n' "$held"
   n=${n##*/}; here=/srv/$1/activations/$n
   shown=$(systemctl show --timestamp=us+utc -p NeedDaemonReload,ExecMainStartTimestamp -- "$1@$n.service") || return
   printf '%s\n' "$shown"

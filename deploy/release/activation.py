@@ -58,7 +58,8 @@ class Activation(Resource):
     timers: ``hello-clear.timer`` and the service that it triggers → text, one of each for a site, whatever serves.
     alone: names of units and timers of which one runs, on one host: an old one stops before a new one starts.
     settle: seconds that processes must stay up to count as started. stopping: seconds that one of ``alone`` may take
-    to end. www: URL folder → folder in the release.
+    to end. www: URL folder → folder in the release. named: key of the inventory → file in the release, which Nginx
+    serves; without it nothing is switched.
     drain: seconds that requests of the old instance may still take after the switch.
     keep: healthy releases that stay on the host.
     renewed: id of a run that asks for a new activation whatever serves; empty: none does.
@@ -75,6 +76,7 @@ class Activation(Resource):
     files: tuple[tuple[str, str], ...] = field(repr=False)
     units: tuple[tuple[str, str], ...] = field(repr=False)
     www: tuple[tuple[str, str], ...]
+    named: tuple[tuple[str, str], ...]
     question: Question
     drain: int
     keep: int
@@ -206,6 +208,7 @@ class Activation(Resource):
             "release": self.release,
             "venv": self.venv,
             "folders": [word for url, folder in self.www for word in (f"/{url}/", folder)],
+            "named": [word for pair in self.named for word in pair],
             "left": left,
             "ask": ASK,
             "name": self.question.name,

@@ -22,7 +22,8 @@ class Proof(Resource):
 
     An activation proves itself. This is for what stands in front of it: a template that ``nginx -t`` accepts can
     refuse every visitor all the same. Where the answer is another, the step fails while the files can still go back.
-    configuration: digest of the files, with which an answer is asked for.
+    configuration: digest of the files, with which an answer is asked for. named: key of the inventory → file in the
+    release that serves, which those files name.
     """
 
     phase: ClassVar[Phase] = Phase.PROOF
@@ -30,6 +31,7 @@ class Proof(Resource):
 
     app: str
     configuration: str
+    named: tuple[tuple[str, str], ...]
     question: Question
 
     @property
@@ -74,6 +76,7 @@ class Proof(Resource):
                     port=one.question.port,
                     scheme=one.question.scheme,
                     doors=one.question.doors,
+                    named=[word for pair in one.named for word in pair],
                     seconds=PROOF_SECONDS,
                     configuration=one.configuration,
                     proven=PROVEN,

@@ -140,3 +140,92 @@ def test_where_source_and_configuration_changed_together_release_is_advised(
     assert "invoke release" in done.said.partition("to do")[2], done.said
     ship(project)
     project.settled()
+
+
+NEWER = """
+old = app
+
+
+def app(environ, start):
+    import os
+
+    if environ["PATH_INFO"] != "/place":
+        return old(environ, start)
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [os.environ["PLACE"].encode()]
+"""
+"""Code that answers with a place that its environment names."""
+
+
+def test_a_release_made_for_another_server_is_refused_before_anything_changes(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    project.serve(host)
+    first = serving(host)
+    edit(project, "# with another server")
+    project.serve(host, hello(server="waitress"))
+    with quick(host):
+        refused = broken(project, task="provision")
+        assert "waitress" in refused.said
+        assert serving(host) == first
+    ship(project)
+    second = serving(host)
+    assert second != first
+    with quick(host):
+        back = broken(project, "--to", first, task="rollback")
+        assert "gunicorn" not in back.said
+        assert "waitress" in back.said
+        assert serving(host) == second
+    project.serve(host)
+    ship(project, "--to", first, task="rollback")
+    assert serving(host) == first
+    tidy(host)
+
+
+def test_a_file_that_neither_source_nor_build_makes_is_refused_before_anything_changes(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    project.serve(host)
+    first = serving(host)
+    files = {"/robots.txt": "built/robots.txt"}
+    project.serve(host, hello(files=files, build=["true"]))
+    edit(project, "# another")
+    with visitors(host) as wrong:
+        assert "built/robots.txt" in broken(project, task="release").said
+        assert "built/robots.txt" in broken(project, task="provision").said  # of the release that serves
+    assert wrong == []
+    assert serving(host) == first
+    assert ask(host, "/robots.txt").status == 404
+    project.serve(host, hello(files=files, build=["mkdir built && echo made > built/robots.txt"]))
+    ship(project)
+    project.provision()  # what Nginx serves is its configuration
+    assert ask(host, "/robots.txt").text == "made\n"
+    project.settled()
+    tidy(host)
+
+
+def test_a_rollback_takes_the_places_of_the_release_it_goes_to(
+    served: Served, clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    project.serve(host, hello(env={"PLACE": "{release} {venv} {shared}"}))
+    releases = []
+    for number in range(2):
+        edit(project, f"{NEWER}# {number}")
+        ship(project)
+        releases.append(serving(host))
+
+    def place() -> list[str]:
+        return ask(host, "/place").text.split()
+
+    assert place()[0] == f"/srv/hello/releases/{releases[1]}"
+    ship(project, task="rollback")
+    packages = sh(host, "readlink /srv/hello/current/venv").strip()
+    assert place() == [f"/srv/hello/releases/{releases[0]}", packages, "/srv/hello/shared"]
+    # its own activation is gone, so it goes by the environment of the one that serves
+    ship(project, "--to", releases[1], task="rollback")
+    sh(host, "for n in /srv/hello/activations/*; do [ $n -ef /srv/hello/current/ ] || rm -rf $n; done")
+    ship(project, "--to", releases[0], task="rollback")
+    assert place()[0] == f"/srv/hello/releases/{releases[0]}"

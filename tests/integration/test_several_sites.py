@@ -83,7 +83,7 @@ def test_each_site_fails_by_itself_and_the_run_says_which(
     served: Served, clone: Clone, project: Project
 ) -> None:
     host = clone(served("trixie"))
-    for name in ("good", "asks", "moved", "absent", "refused", "lacks"):
+    for name in ("good", "asks", "moved", "absent", "refused", "lacks", "foreign"):
         page(project, name, name)
     project.write("moved/page.py", PAGE.replace("200 OK", "302 Found"))
     project.write("asks/requirements.txt", "no-such-package-of-barehost==1\n")
@@ -94,7 +94,9 @@ def test_each_site_fails_by_itself_and_the_run_says_which(
         | small("refused", tls=tls)
         | small("absent", wsgi="nothing:app")
         | small("moved")
+        | small("foreign")
     )
+    sh(host, "mkdir -p /srv/foreign/releases/of-another-tool")
     project.serve(host, {**bad, "hello": HELLO, **small("good")})
     with asked(host, "hello"):
         done = broken(project, "--json", task="provision")
@@ -106,7 +108,9 @@ def test_each_site_fails_by_itself_and_the_run_says_which(
     assert leftovers(host) == ""
     there = sh(host, "ls /etc/nginx/conf.d; ls -d /srv/*/current").split()
     assert [one for one in there if any(name in one for name in bad)] == [], "a failed site's files went back"
-    assert " partly " in sh(host, "cat /var/log/barehost.log")
+    assert " partly " in sh(host, "tail -n 1 /var/log/barehost.log"), (
+        "the last word on a run is not that it is done"
+    )
 
     again = broken(project, task="provision")
     assert all(name in again.out.splitlines()[-1] for name in bad), "the summary names the sites that failed"
@@ -121,6 +125,7 @@ def test_each_site_fails_by_itself_and_the_run_says_which(
     assert "good" in nobody.err, "the nearest name is said"
 
     page(project, "moved", "moved")
+    sh(host, "rm -r /srv/foreign/releases")
     project.serve(
         host,
         {"hello": HELLO}

@@ -235,6 +235,9 @@ def test_a_site_that_leaves_keeps_its_shared_data_until_it_is_purged(
     host: StagingHost, project: Project
 ) -> None:
     sh(host, "echo kept > /srv/hello/shared/uploads/note.txt")
+    sh(
+        host, "cp /var/log/nginx/hello.access.log /var/log/nginx/hello.access.log.1"
+    )  # as logrotate leaves them
     project.serve(host, {"hello": {"state": "absent"}})
     planned = project.run("plan")
     assert planned.code == 2
@@ -249,6 +252,7 @@ def test_a_site_that_leaves_keeps_its_shared_data_until_it_is_purged(
     )
     assert left.split() == ["shared", "/var/lib/barehost/apps:", "/var/lib/barehost/trees:"]
     assert sh(host, "cat /srv/hello/shared/uploads/note.txt; id -un hello") == "kept\nhello\n"
+    assert "hello.access.log.1" in sh(host, "ls /var/log/nginx")
     assert leftovers(host) == ""
     project.settled()
 
@@ -259,6 +263,7 @@ def test_a_site_that_leaves_keeps_its_shared_data_until_it_is_purged(
     project.provision("--purge")
     assert sh(host, "ls -d /srv/hello; id hello; getent group hello", ok=False).count("no such") >= 1
     assert "kept" not in sh(host, "cat /srv/hello/shared/uploads/note.txt", ok=False)
+    assert sh(host, "ls /var/log/nginx | grep hello", ok=False) == "", "what visitors asked for is data, too"
     project.settled()
     assert project.provision("--purge", "--json").report()["outcome"] == "unchanged"
 

@@ -130,7 +130,9 @@ class FakeHost:
         self._asked(f"fetch {' '.join(paths)}")
         return {path: self.files.get(path) for path in paths}
 
-    def apply(self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE) -> Outcome:
+    def apply(
+        self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE, *, partly: bool = False
+    ) -> Outcome:
         changes = [change for change in plan.changes if change.resource.when <= through]
         self._asked("apply " + " ".join(change.resource.id.partition(":")[2] for change in changes))
         if self.late:

@@ -29,6 +29,7 @@ ONE = Activation(
     files=(("gunicorn.conf.py", "workers = 2"),),
     units=(("hello@.service", "[Service]"), ("hello-mail@.service", "[Unit]")),
     www=(("static", "static"), ("a/b", "web/dist")),
+    named=(("files", "static/robots.txt"),),
     question=Question("hello.example.com", "/", 200, 30, 80, "http"),
     drain=30,
     keep=5,

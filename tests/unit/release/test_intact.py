@@ -21,7 +21,7 @@ from tests.unit.fakes import local
 
 ME, MINE = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 
-WHOLE = {"intact": True, "packages": True}
+WHOLE = {"intact": True, "packages": True, "lacks": ""}
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def look() -> State | None:
-    one = Intact("hello", "20261123-000000", "v1")
+def look(*server: str) -> State | None:
+    one = Intact("hello", "20261123-000000", "v1", server)
     return local.look(one)[one.id]
 
 
@@ -66,17 +66,30 @@ def test_another_disk_with_the_same_content_is_intact(shipped: Path) -> None:
 
 def test_an_edited_file_is_seen(shipped: Path) -> None:
     (shipped / "hello.py").write_text("app = 'x'\n")
-    assert look() == {"intact": False, "packages": True}
+    assert look() == WHOLE | {"intact": False}
 
 
 def test_a_lost_file_is_seen(shipped: Path) -> None:
     (shipped / "static" / "it's $(x).css").unlink()
-    assert look() == {"intact": False, "packages": True}
+    assert look() == WHOLE | {"intact": False}
 
 
 def test_a_release_that_is_gone_is_absent(shipped: Path) -> None:
     shutil.rmtree(shipped)
     assert look() is None
+
+
+def test_packages_that_lack_the_server_are_seen_and_refused_by_its_name(shipped: Path) -> None:
+    packages = shipped.with_name("venv") / "lib/python3.11/site-packages"
+    (packages / "Some.server-1.0.dist-info").mkdir(parents=True)
+    assert look("some-server") == WHOLE
+    seen = look("some-server", "uvicorn", "some")
+    assert seen == WHOLE | {"lacks": "uvicorn, some"}
+    one = Intact("hello", "20261123-000000", "v1", ("uvicorn",))
+    assert "uvicorn" in refusal(Change(one, look("uvicorn"), one.expected()))
+    own = shipped / ".barehost/packages/uvicorn-0.1.dist-info"
+    own.mkdir(parents=True)
+    assert look("uvicorn") == WHOLE
 
 
 def refusal(change: Change[Intact]) -> str:

@@ -11,7 +11,11 @@ from deploy.shell import Command
 from tests.unit.fakes import local
 
 ONE = Proof(
-    "barehost-none", "d1", Question("hello.example.com", "/healthz", 200, 30, 80, "http"), scope="hello"
+    "barehost-none",
+    "d1",
+    (("files", "robots.txt"),),
+    Question("hello.example.com", "/healthz", 200, 30, 80, "http"),
+    scope="hello",
 )
 
 

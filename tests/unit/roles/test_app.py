@@ -18,7 +18,8 @@ from deploy.release import Activation, Built, Intact, Leaving, Migrated
 from deploy.resource import Change, Check, Deferred, Put, Remark, Upload
 from deploy.resources.tree import Tree
 from deploy.resources.venv import Venv
-from deploy.roles.app import interpreter, question
+from deploy.roles.app import interpreter, programs, question
+from deploy.roles.servers import Server
 from deploy.shell import Command, Secret
 from deploy.site.app import App
 from deploy.site.release import Delivery
@@ -253,3 +254,20 @@ def test_a_package_from_git_brings_git_to_the_host(tmp_path: Path):
     one = site(tmp_path)
     (tmp_path / "site" / "requirements.txt").write_text("x @ git+https://example.com/x.git\n")
     assert "package:git" in said(host(tmp_path, one), KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        (("uvicorn[standard]>=0.30", "gevent"), ("uvicorn", "gevent")),
+        (
+            ("Some.Server @ https://example.com/s.whl", "waitress ; python_version > '3'"),
+            ("Some.Server", "waitress"),
+        ),
+        (("git+https://example.com/s.git", "./vendor/s", "https://example.com/s.whl", "s-1.whl"), ()),
+    ],
+)
+def test_a_server_is_looked_for_by_the_names_of_its_requirements(
+    lines: tuple[str, ...], names: tuple[str, ...]
+):
+    assert programs(Server("run", {}, requirements=lines)) == names
