@@ -56,6 +56,18 @@ class DriftError(BarehostError):
     exit_code = 10
 
 
+class CertificateError(BarehostError):
+    """A certificate was not issued; the site serves with what it had, and the host tries again by itself."""
+
+    exit_code = 11
+
+
+class LockoutError(BarehostError):
+    """Nobody could log in after a change of what lets people in, so the host has put the old state back."""
+
+    exit_code = 12
+
+
 class StagingError(BarehostError):
     """A staging host cannot be made on this machine, or not found."""
 

@@ -113,6 +113,16 @@ class Upload:
     unpack: Literal["", "tar", "tgz"] = ""
 
 
+class Concern(Struct, frozen=True):
+    """What a person should know about the state of a host although nothing is to be done now.
+
+    exit_code: what a run ends with that has nothing worse to tell; 0: it is well all the same.
+    """
+
+    text: str
+    exit_code: int = 0
+
+
 class Text(Struct, frozen=True):
     """The text behind one value of a state. path: the file that holds it on a host; a link is followed.
 
@@ -193,6 +203,8 @@ class Resource(ABC):
     scope: the part of the host that fails together, such as one site of several. Where a step of a scope fails, the
     scope's further steps are left out and its files go back, and everything else goes on. Empty: the host itself,
     whose failure ends the run. A resource must not depend on one of another scope.
+    guarded: a change of it could lock people out. It is made in an apply of its own, and the host puts the old state
+    back by itself unless somebody logs in anew after it. For what has an old state: files, links, units, a firewall.
     after: what must be there before this one is brought about, where the phases alone do not say so.
     when: the phase it takes effect in: that of its kind, or ``Phase.SERVICES`` for what builds and migrations need;
     later where it comes after something later.
@@ -201,6 +213,7 @@ class Resource(ABC):
     scope: str = field(default="", kw_only=True, compare=False, repr=False)
     after: tuple[Resource, ...] = field(default=(), kw_only=True, compare=False, repr=False)
     when: When = field(default=When(), kw_only=True, repr=False)
+    guarded: bool = field(default=False, kw_only=True, compare=False, repr=False)
 
     phase: ClassVar[Phase]
     family: ClassVar[str]
@@ -277,6 +290,10 @@ class Resource(ABC):
         """
         return None
 
+    def concerns(self, state: State | None) -> Iterable[Concern]:
+        """What a person should know of this state, whether it is the expected one or not."""
+        return ()
+
     def untouched(self, change: Change[Self]) -> str | None:
         """What is still true of a host where an apply failed before ``change`` was made; None: nothing of note."""
         return None
@@ -287,6 +304,15 @@ class Resource(ABC):
 
     def advises(self) -> str | None:
         """What a person is to do when a step of this one failed; None: mend the cause and run again."""
+        return None
+
+    @property
+    def locks_out(self) -> bool:
+        """Whether it is guarded: because its author says so, or by what it is."""
+        return self.guarded
+
+    def kept(self) -> tuple[Script, Script] | None:
+        """Of what is guarded and no file: keeps its old state in ``$GUARD``, and puts that back."""
         return None
 
     def failed(self) -> Script | None:

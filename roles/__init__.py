@@ -35,7 +35,12 @@ def roles_of(host: Host, delivery: Delivery = NOTHING, only: Collection[str] = (
     delivery: what this run brings; a role with a parameter of that name is given it. only: names of roles that count,
     where a run is about a part of the host; none: all.
     """
-    return [*(_role(host, name, delivery) for name in host.roles if not only or name in only), unnamed]
+    names = [name for name in host.roles if not only or name in only]
+    if not only:  # what a host says by a variable of its own needs no role to be named
+        names += [
+            name for name in ("ssh", "firewall", "updates") if getattr(host, name) and name not in names
+        ]
+    return [*(_role(host, name, delivery) for name in names), unnamed]
 
 
 def unnamed(host: Host, facts: Facts) -> Iterator[Resource]:

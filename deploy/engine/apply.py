@@ -75,13 +75,21 @@ class Program:
 
 
 def compile_plan(
-    plan: Plan, *, id: str, nonce: str, about: str, through: Phase = Phase.LEAVE, partly: bool = False
+    plan: Plan,
+    *,
+    id: str,
+    nonce: str,
+    about: str,
+    through: Phase = Phase.LEAVE,
+    partly: bool = False,
+    guarded: bool = False,
 ) -> Program:
     """The program that carries out ``plan``'s changes up to and including phase ``through``.
 
     id: names the run's folder and unit on the host. nonce: marks events in its log. about: the line of the
     host's own log (who, from where, what), one line. partly: scopes have failed earlier in this run, so that its last
-    line there does not say that all is done. An empty plan gives a program that only recovers.
+    line there does not say that all is done. An empty plan gives a program that only recovers. guarded: the plan holds
+    nothing but guarded changes, which stay open until they are confirmed.
     """
     changes = [change for change in plan.changes if change.resource.when <= through]
     early = [change for change in changes if change.resource.when < Phase.SERVICES]
@@ -98,14 +106,14 @@ def compile_plan(
             builder.commit()
         builder.lines.append(Script("event services"))
     builder.run(builds)
-    staged = builder.transaction("files", files, units)
+    staged = builder.transaction("files", files, units, guarded=guarded)
     open = staged & {change.resource.scope for change in late} - {""}
     if open:
         builder.keep(staged - open)
         builder.run(late)
         builder.commit()
     else:
-        if staged:
+        if staged and not guarded:
             builder.commit()
         builder.run(late)
     lines = [
@@ -116,8 +124,9 @@ def compile_plan(
             scopes=" ".join(str(number) for number in range(1, len(scopes))),
         ),
         Script(RUNTIME),
+        *([Script(program("guard"))] if guarded else []),
         *builder.lines,
-        sh("finish @{outcome}", outcome="partly" if partly else "done"),
+        Script("hold") if guarded else sh("finish @{outcome}", outcome="partly" if partly else "done"),
     ]
     return Program(
         id=id,
@@ -126,12 +135,23 @@ def compile_plan(
             **builder.files,
             "about": Script(about.replace("\n", " ") + "\n"),
             **_by_scope("failed", scopes, changes),
+            **(_guard(changes) if guarded else {}),
         },
         steps=tuple(builder.steps),
         scopes=scopes,
         blobs=tuple({blob.sha256: blob for blob in builder.blobs}.values()),
         uploads=tuple(builder.uploads),
     )
+
+
+def _guard(changes: Sequence[Change[Resource]]) -> dict[str, Script]:
+    """What is kept beside files until the change is confirmed, and how all goes back."""
+    kept = [pair for change in changes if (pair := change.resource.kept())]
+    return {
+        "guard.save": transaction.each(save for save, _ in kept),
+        "guard.restore": transaction.each(restore for _, restore in kept),
+        "guard.revert": Script(program("guard-revert")),
+    }
 
 
 def _by_scope(name: str, scopes: Sequence[str], changes: Sequence[Change[Resource]]) -> dict[str, Script]:
@@ -194,13 +214,18 @@ class _Builder:
         self.lines.append(Script("commit"))
 
     def transaction(
-        self, name: str, files: Sequence[Change[Resource]], units: Sequence[Change[Resource]]
+        self,
+        name: str,
+        files: Sequence[Change[Resource]],
+        units: Sequence[Change[Resource]],
+        *,
+        guarded: bool = False,
     ) -> set[str]:
         """Stage, check, switch; then the units, each proven. Returns the scopes that have files in it.
 
         name: the folder of its scripts. units: whatever takes effect once the files are in their places.
         They stay open until they are kept or committed: a failure of the host takes all back that are open, one of
-        a scope its own.
+        a scope its own. guarded: the old state is armed on the disk before anything takes effect.
         """
         staged: dict[str, list[Staged]] = {}
         for step, resource, scope in _steps(files):
@@ -221,9 +246,17 @@ class _Builder:
                     "candidate",
                     Numbered(f"check: {check.label}", check.script, CHECK_SECONDS, stands=REFUSED),
                 )
+            if guarded:
+                self.lines.append(Script("arm"))
             self.lines.append(Script("switch"))
             if any(_is_unit_file(step.path) for step in whole):
                 self.step("step", Numbered("systemctl daemon-reload", Script("systemctl daemon-reload"), 60))
+        elif guarded:
+            for check in _checks(units):
+                self.step(
+                    "step", Numbered(f"check: {check.label}", check.script, CHECK_SECONDS, stands=REFUSED)
+                )
+            self.lines.append(Script("arm"))
         self.run(units)
         return set(staged)
 

@@ -12,15 +12,15 @@ from msgspec.structs import replace
 
 from deploy.engine.declare import declared
 from deploy.engine.events import Diff, Emit, Failure, Looking, Note, Planned, Report, Result
-from deploy.engine.failing import failure, hindered, unsettled, waiting
+from deploy.engine.failing import failure, hindered, locked_out, unsettled, waiting
 from deploy.engine.look import Look
 from deploy.engine.plan import Plan, diff
 from deploy.engine.reach import Broken, Ending, Reach
 from deploy.engine.room import sending, shortage
-from deploy.errors import ApplyError, BarehostError, DriftError, LockedError, UnsettledError
+from deploy.errors import ApplyError, BarehostError, DriftError, InputError, LockedError, UnsettledError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
-from deploy.resource import Change, Phase, Resource
+from deploy.resource import Change, Concern, Phase, Resource
 from deploy.roles import Role
 
 PASSES = 3
@@ -92,6 +92,8 @@ class _Run:
     """Whether anything was carried out; until then the plan must be the one that was saved, where one was."""
     late: int = 0
     """How often another apply was first."""
+    concerns: tuple[Concern, ...] = ()
+    """Of the last look."""
     undone: str | None = None
     """When the run began whose files were put back first; None: there was none."""
 
@@ -103,6 +105,8 @@ class _Run:
                 facts = look.facts
                 plan = self._plan(resources, look)
                 if (doing := self._next(plan, look)) is None:
+                    for concern in plan.concerns:
+                        self.emit(Note(self.host.name, concern.text))
                     break
                 if doing:
                     self._apply(doing)
@@ -119,6 +123,7 @@ class _Run:
         if self.wishes.only_checked:
             plan = self._checked(plan)
         self.emit(Planned(self.host.name, plan, self.passes, self._diffs(plan)))
+        self.concerns = plan.concerns
         if self.first is None:
             self.first = plan
             for remark in plan.remarks:
@@ -153,10 +158,12 @@ class _Run:
         """What to carry out now; None when the run is over, an empty plan when the host is only looked at again."""
         if self.wishes.check:
             return None
-        if not (plan.changes or plan.unfinished):
+        if not (plan.changes or plan.unfinished or look.armed):
             if plan.deferred:
                 raise UnsettledError(f"{self.host.name}: {waiting(plan.deferred[0])}")
             return None
+        if look.armed:
+            return self._confirming(plan)
         if look.busy is not None:
             raise LockedError(f"{self.host.name}: {look.busy}; run again when it is done")
         if plan.unfinished:
@@ -240,11 +247,50 @@ class _Run:
                 f"{': ' + ', '.join(differs) if differs else ''}; nothing was changed: look at a new plan"
             )
 
+    def _confirming(self, plan: Plan) -> Plan:
+        """A guarded change of a run that is gone: that this one could log in is what it waits for."""
+        self.emit(
+            Note(self.host.name, "confirming a change that an earlier run has made: this run could log in")
+        )
+        self.reach.confirm()
+        self.spoiled += 1
+        return Plan(self.host.name)
+
+    def _guarded(self, plan: Plan) -> None:
+        """Changes that could lock people out, which the host takes back unless a new login shows that they do not."""
+        for change in plan.changes:
+            if change.resource.when not in (Phase.FILES, Phase.UNITS):
+                kind = change.resource.id.partition(":")[0]
+                raise InputError(
+                    f"{change.resource.id}: guarded=True is for what has an old state to go back to; a {kind} has none"
+                )
+        self.spoiled += 1
+        outcome = self.reach.apply(plan, self.wishes.about, self.emit, self.wishes.through, guarded=True)
+        if outcome.outcome is Ending.LOCKED:
+            self._yield_to(outcome.holder or "another run holds the host")
+            return
+        self.begun = True
+        if outcome.outcome is not Ending.HELD:
+            whole = next((one for one in outcome.broken if not one.scope), Broken(output=outcome.output))
+            raise Stopped(failure(self.host, plan, outcome, whole))
+        if (why := self.reach.confirm()) is not None:
+            raise Stopped(locked_out(self.host, plan, why))
+        self.changed += [
+            change.resource.id for change in plan.changes if change.resource.id not in self.changed
+        ]
+
     def _apply(self, plan: Plan) -> None:
         """Carry out the plan; up to the packages only where packages change.
 
         What an install brings along (a configuration, a Python, a user) is seen by the next look and planned then.
         """
+        ordinary = tuple(change for change in plan.changes if not change.resource.locks_out)
+        if len(ordinary) < len(plan.changes):
+            if not ordinary:
+                self._guarded(plan)
+                return
+            plan = replace(plan, changes=ordinary)  # the others in an apply of their own, after the next look
+            self.spoiled += 1
         packages = any(change.resource.when <= Phase.PACKAGES for change in plan.changes)
         through = min(self.wishes.through, Phase.PACKAGES) if packages else self.wishes.through
         self._alone([change for change in plan.changes if change.resource.when <= through])
@@ -318,6 +364,7 @@ class _Run:
             sent=self.reach.sent,
             received=self.reach.received,
             failures=failures,
+            concerns=self.concerns,
         )
 
 

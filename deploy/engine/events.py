@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from deploy.resource import Concern
+
 if TYPE_CHECKING:
     from deploy.engine.plan import Plan
 
@@ -53,6 +55,7 @@ class Report(Struct, frozen=True):
     seconds: wall clock, connect included. round_trips: requests that waited for an answer.
     sent, received: payload bytes. urls: what the host serves, as proven.
     failures: what failed: the host, or some of its scopes while the others are as they should be.
+    concerns: what a person should know of the state that the run has left.
     """
 
     host: str
@@ -66,6 +69,7 @@ class Report(Struct, frozen=True):
     received: int = 0
     urls: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+    concerns: tuple[Concern, ...] = ()
 
     @property
     def failure(self) -> Failure | None:

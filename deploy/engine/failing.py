@@ -5,7 +5,7 @@ from __future__ import annotations
 from deploy.engine.events import Failure
 from deploy.engine.plan import Plan
 from deploy.engine.reach import Broken, Ending, Outcome
-from deploy.errors import ApplyError
+from deploy.errors import ApplyError, LockoutError
 from deploy.inventory.hosts import Host
 from deploy.resource import Change, Deferred, Resource
 
@@ -54,6 +54,18 @@ def hindered(host: Host, change: Change[Resource], problem: str) -> Failure:
 
 
 SERVICES = " What this run did to services was proven before this failed, and stays."
+
+
+def locked_out(host: Host, plan: Plan, why: str) -> Failure:
+    """A guarded change has gone back, for nobody could log in after it. why: what the last login met."""
+    ids = ", ".join(change.resource.id for change in plan.changes)
+    return Failure(
+        message=f"{host.name}: nobody could log in after the change of {ids}",
+        exit_code_of_run=LockoutError.exit_code,
+        output=(why,),
+        stands="The host has put the old state back by itself, and can be logged in to as before.",
+        advice="Look at the change: it would have locked you out. The plan still has it.",
+    )
 
 
 def _advice(plan: Plan, id: str | None) -> str | None:

@@ -20,6 +20,7 @@ class Look(Struct, frozen=True):
     unfinished: when the files transaction was opened that a killed run left behind (UTC), or None.
     running: the folder of the apply that runs on the host right now, or None; holder: who started it.
     busy: who holds the host for a longer run, since when; None when nobody does, or this session itself.
+    armed: a guarded change is made there, and goes back unless somebody confirms it.
     """
 
     facts: Facts
@@ -28,6 +29,7 @@ class Look(Struct, frozen=True):
     running: str | None = None
     holder: str | None = None
     busy: str | None = None
+    armed: bool = False
 
 
 _STATUS = Script(program("status-look"))
@@ -91,6 +93,7 @@ def parse(resources: Sequence[Resource], nonce: str, output: bytes) -> Look:
         running=status.get("running"),
         holder=status.get("holder"),
         busy=status.get("busy"),
+        armed="armed" in status,
     )
 
 

@@ -9,7 +9,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from deploy.resource import Change, Deferred, Phase, Remark, Resource, State, Unknown, Unprobed, Value
+from deploy.resource import (
+    Change,
+    Concern,
+    Deferred,
+    Phase,
+    Remark,
+    Resource,
+    State,
+    Unknown,
+    Unprobed,
+    Value,
+)
 from deploy.shell import KEYED
 
 
@@ -19,7 +30,7 @@ class Plan(Struct, frozen=True):
     changes: what differs, in the order it will be applied. deferred: what is not known yet.
     unfinished: when a files transaction was cut off and will be undone first, how the host names it.
     fingerprint: digest of the actual states this plan was made against.
-    remarks: sentences that a person should read; nothing is done about them.
+    remarks: sentences that a person should read; nothing is done about them. concerns: such about the actual state.
     """
 
     host: str
@@ -28,6 +39,7 @@ class Plan(Struct, frozen=True):
     unfinished: str | None = None
     fingerprint: str = ""
     remarks: tuple[str, ...] = ()
+    concerns: tuple[Concern, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.deferred or self.unfinished)
@@ -66,6 +78,7 @@ def diff(
 ) -> Plan:
     """The plan that turns ``actual`` into what ``resources`` expect; a missing id is a KeyError, not "absent"."""
     changes, deferred, remarks = [], [], []
+    concerns: list[Concern] = []
     compared: dict[str, State | None] = {}
     for resource in ordered(resources):
         if isinstance(resource, Unprobed):
@@ -79,6 +92,7 @@ def diff(
             deferred.append(Deferred(what=resource.id, until=state.after, scope=resource.scope))
             continue
         change = Change(resource, state, resource.expected())
+        concerns += resource.concerns(change.actual)
         compared[resource.id] = change.actual and {
             key: value for key, value in change.actual.items() if key in (change.expected or change.actual)
         }
@@ -91,6 +105,7 @@ def diff(
         unfinished,
         fingerprint(compared),
         tuple(remarks),
+        tuple(concerns),
     )
 
 

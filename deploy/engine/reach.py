@@ -41,6 +41,7 @@ class Ending(StrEnum):
     PARTLY = "partly"  # scopes failed, the others are done
     FAILED = "failed"
     LOST = "lost"  # the host ended it: out of memory, a reboot
+    HELD = "held"  # a guarded change is made, and goes back unless somebody logs in anew
     LOCKED = "locked"  # it did not begin: another one holds the host
 
 
@@ -69,8 +70,16 @@ class Reach(Protocol):
     def look(self, resources: Sequence[Resource]) -> Look: ...
     def room(self, beside: Sequence[Script]) -> Room: ...
     def apply(
-        self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE, *, partly: bool = False
+        self,
+        plan: Plan,
+        about: str,
+        emit: Emit,
+        through: Phase = Phase.LEAVE,
+        *,
+        partly: bool = False,
+        guarded: bool = False,
     ) -> Outcome: ...
+    def confirm(self) -> str | None: ...
     def attach(self, run: str, emit: Emit) -> Outcome: ...
     def fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]: ...
     def lock(self, about: str) -> str | None: ...

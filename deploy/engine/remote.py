@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic, sleep
 
 from deploy.engine import look, room
 from deploy.engine.apply import Program, compile_plan
@@ -13,8 +14,9 @@ from deploy.engine.events import Emit, Sending
 from deploy.engine.follow import Follower
 from deploy.engine.look import Look
 from deploy.engine.plan import Plan
-from deploy.engine.reach import Outcome
+from deploy.engine.reach import Ending, Outcome
 from deploy.engine.room import Room
+from deploy.errors import HostError
 from deploy.resource import Phase, Resource
 from deploy.shell import Script, program, sh
 from deploy.transport import Session
@@ -27,11 +29,22 @@ IDLE_SECONDS = 1200
 """How long an apply may say nothing before it is given up; each step has a deadline of its own on the host."""
 
 
+GUARDED_IDLE_SECONDS = 20
+"""How long an apply of guarded changes may say nothing: what it changed may be why nothing comes."""
+
+CONFIRM_SECONDS = 100
+"""How long a new login is tried after a guarded change: longer than the host waits before it goes back by itself."""
+
+
 @dataclass
 class Remote:
-    """A host over an open session; the caller closes that."""
+    """A host over an open session; the caller closes it by :meth:`close`.
+
+    anew: opens another session, by a login of its own. None: guarded changes cannot be confirmed.
+    """
 
     session: Session
+    anew: Callable[[], Session] | None = None
 
     @property
     def round_trips(self) -> int:
@@ -57,14 +70,30 @@ class Remote:
         return room.parse_room(self.session.run(room.room_script(beside), timeout=LOOK_SECONDS).stdout)
 
     def apply(
-        self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE, *, partly: bool = False
+        self,
+        plan: Plan,
+        about: str,
+        emit: Emit,
+        through: Phase = Phase.LEAVE,
+        *,
+        partly: bool = False,
+        guarded: bool = False,
     ) -> Outcome:
         """Send the plan as one program, start it as a unit of its own, and follow it to its end.
 
-        partly: scopes have failed earlier in this run.
+        partly: scopes have failed earlier in this run. guarded: the plan is of such changes alone; where the connection
+        is cut by what was changed, the outcome is HELD as well.
         """
         nonce = os.urandom(8).hex()
-        compiled = compile_plan(plan, id=_run_id(), nonce=nonce, about=about, through=through, partly=partly)
+        compiled = compile_plan(
+            plan,
+            id=_run_id(),
+            nonce=nonce,
+            about=about,
+            through=through,
+            partly=partly,
+            guarded=guarded,
+        )
         self._send(plan.host, compiled, emit)
         start = sh(
             program("run-start") + program("run-follow"),
@@ -73,12 +102,58 @@ class Remote:
             uploads=[one.name for one in compiled.uploads],
             tidy=program("run-tidy"),
         )
-        return self._follow(plan.host, nonce, compiled, emit, start)
+        if not guarded:
+            return self._follow(plan.host, nonce, compiled, emit, start)
+        try:
+            return self._follow(plan.host, nonce, compiled, emit, start, idle=GUARDED_IDLE_SECONDS)
+        except HostError:
+            return Outcome(Ending.HELD)
+
+    def confirm(self) -> str | None:
+        """Log in anew, which lets a guarded change stay; None when it does, else why it has gone back.
+
+        From then on the new session is the one that is used. Raises HostError where nobody can log in at all.
+        """
+        if self.anew is None:
+            raise HostError("a guarded change is made by whoever can log in anew; this run cannot")
+        why, end = "no login came about in time", monotonic() + CONFIRM_SECONDS
+        while True:
+            try:
+                fresh = self.anew()
+                try:
+                    word = fresh.run(sh(program("guard-confirm")), timeout=30).stdout.decode().strip()
+                except BaseException:
+                    fresh.close()
+                    raise
+                if word in ("confirmed", "gone"):
+                    self._adopt(fresh)
+                    return None if word == "confirmed" else why
+                fresh.close()
+            except HostError as error:
+                why = str(error)
+                if monotonic() > end:
+                    raise
+            if monotonic() > end:
+                return why
+            sleep(0.3)
+
+    def _adopt(self, fresh: Session) -> None:
+        """Use this session from here on; what the one before has counted is kept."""
+        old, self.session = self.session, fresh
+        for name in ("round_trips", "sent", "received"):
+            setattr(fresh, name, getattr(fresh, name) + getattr(old, name))
+        old.close()
 
     def _follow(
-        self, host: str, nonce: str | None, program: Program | None, emit: Emit, script: Script
+        self,
+        host: str,
+        nonce: str | None,
+        program: Program | None,
+        emit: Emit,
+        script: Script,
+        idle: float = IDLE_SECONDS,
     ) -> Outcome:
-        stream = self.session.stream(script, timeout=None, idle=IDLE_SECONDS)
+        stream = self.session.stream(script, timeout=None, idle=idle)
         return Follower(host, nonce, program, emit).follow(stream)
 
     def attach(self, run: str, emit: Emit) -> Outcome:

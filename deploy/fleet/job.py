@@ -32,6 +32,7 @@ from deploy.resources.tree import Tree
 from deploy.roles import Role
 from deploy.shell import secrets_travel
 from deploy.site.release import Delivery
+from deploy.transport import Session
 from deploy.transport.connections import Connections, Password
 
 RolesOf = Callable[[Host, Delivery], Sequence[Role]]
@@ -47,8 +48,7 @@ PROGRESS_SECONDS = 0.2
 @contextmanager
 def over_ssh(host: Host, password: Password | None) -> Iterator[Reach]:
     """The host over a connection of its own, closed at the end."""
-    with transport.connect(host, password=password) as session:
-        yield Remote(session)
+    yield from _kept(transport.connect(host, password=password), host, password)
 
 
 def through(connections: Connections) -> Reaching:
@@ -56,10 +56,18 @@ def through(connections: Connections) -> Reaching:
 
     @contextmanager
     def reaching(host: Host, _: Password | None) -> Iterator[Reach]:
-        with connections.connect(host) as session:
-            yield Remote(session)
+        yield from _kept(connections.connect(host), host, connections.password)
 
     return reaching
+
+
+def _kept(session: Session, host: Host, password: Password | None) -> Iterator[Reach]:
+    """The host over this session, or over the one that took its place, which is closed at the end."""
+    remote = Remote(session, lambda: transport.connect(host, password=password))
+    try:
+        yield remote
+    finally:
+        remote.close()
 
 
 class Errand(Struct, frozen=True):

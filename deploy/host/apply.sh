@@ -54,6 +54,10 @@ step() { # number seconds scope label
 # What a run that was killed left behind: files that were never proven go back, staged ones go away.
 # The old files stay until every one of them is back; where one cannot go back, a later run tries again.
 recover() {
+  if [ -e "$STATE/guard/armed" ]; then # nobody has confirmed it
+    sh "$STATE/guard/revert" 9>&- || return
+    event restored
+  fi
   [ -e "$STATE/undo" ] || [ -e "$STATE/sweep" ] || return 0
   if [ -e "$STATE/undo" ]; then
     sh "$STATE/undo" 9>&- || { echo "some files could not be put back yet; the next run tries again"; return 1; }

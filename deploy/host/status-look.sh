@@ -8,7 +8,8 @@ else
   if [ ! -e "$SCRATCH/lock" ] && taken /run/barehost/run; then
     printf 'busy %s\n' "$(cat /run/barehost/run.by)"
   fi
-  for left in /var/lib/barehost/undo /var/lib/barehost/sweep; do
+  [ ! -e /var/lib/barehost/guard/held ] || echo 'armed yes'
+  for left in /var/lib/barehost/guard/armed /var/lib/barehost/undo /var/lib/barehost/sweep; do
     [ -e "$left" ] && printf 'unfinished %s\n' "$(date -u -r "$left" '+%Y-%m-%d %H:%M:%S')" && break
   done
 fi

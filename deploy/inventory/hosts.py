@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import InputError
+from deploy.inventory.edge import FirewallRules, Ssh, Updates
 from deploy.inventory.groups import mapping
 from deploy.inventory.scope import Scope
 from deploy.inventory.secrets import FORMS, secret, within
@@ -29,6 +30,12 @@ from deploy.site.checks import beside
 from deploy.site.names import check_name
 from deploy.transport.endpoint import Endpoint
 
+SECRET_INSIDE = {
+    "auth": {"users": "secrets"},
+    "tls": {"certificate": "a path or a secret", "key": "a path or a secret"},
+}
+"""Keys of a site whose mappings hold secrets among what is none."""
+
 
 @dataclass(frozen=True)
 class Host(Endpoint):
@@ -37,7 +44,7 @@ class Host(Endpoint):
     groups: every group it is in but ``all``, the most general first.
     defined: by site, the groups (``all`` among them) whose variables define it; none where only the host's own do.
     vars: its variables, the connection's and ``apps`` included only as far as they hold no secret.
-    roles: names of roles, in the order they are evaluated.
+    roles: names of roles, in the order they are evaluated. firewall, ssh, updates: None: left alone.
     sharing: by site of which something runs on one host alone, the hosts that share it, the one that it is for first.
     """
 
@@ -46,6 +53,9 @@ class Host(Endpoint):
     vars: Mapping[str, Any] = field(default_factory=Frozen, repr=False)
     apps: tuple[App, ...] = ()
     roles: tuple[str, ...] = DEFAULT_ROLES
+    firewall: FirewallRules | None = None
+    ssh: Ssh | None = None
+    updates: Updates | None = None
     sharing: Mapping[str, tuple[Host, ...]] = field(default_factory=Frozen, repr=False, compare=False)
 
     def is_first(self, site: str) -> bool:
@@ -97,7 +107,8 @@ class Building:
         return Host(
             name=self._name,
             address=reached.ansible_host or (None if reached.barehost_staging else self._name),
-            port=reached.ansible_port,
+            port=(reached.ssh and reached.ssh.port) or reached.ansible_port,
+            moved_from=(reached.ansible_port or 22) if reached.ssh and reached.ssh.port else None,
             user=reached.ansible_user,
             key=self._key(reached, given),
             sudo=reached.ansible_user != "root" if reached.ansible_become is None else reached.ansible_become,
@@ -109,6 +120,9 @@ class Building:
             vars=variables,
             apps=self._apps(),
             roles=reached.roles,
+            firewall=reached.firewall,
+            ssh=self._ssh(reached, given),
+            updates=reached.updates,
             project=self._project,
             connect_timeout=reached.connect_timeout,
         )
@@ -124,6 +138,21 @@ class Building:
             mark = given.marks["ansible_ssh_private_key_file"]
             raise mark.error(f"expected a private key, found no file {shown(key)}")
         return key
+
+    def _ssh(self, reached: Connection, given: Map) -> Ssh | None:
+        """What would keep out the user that logs in is refused here, before the host would have to."""
+        ssh, user = reached.ssh, reached.ansible_user
+        if ssh is not None and user is not None:
+            mark = given.marks["ssh"]
+            if ssh.allow_users and user not in ssh.allow_users:
+                raise mark.error(
+                    f"allow_users leaves out {user}, who logs in here; add it, or change ansible_user first"
+                )
+            if user == "root" and ssh.root_login is False:
+                raise mark.error(
+                    "root logs in here, and root_login: false would end that; change ansible_user first"
+                )
+        return ssh
 
     def _known_hosts(self, reached: Connection, options: Mapping[str, str]) -> Path | None:
         """The file of pinned keys; the null device, as some write to skip the check, names none."""
@@ -161,14 +190,38 @@ class Building:
         raw = Map(mark)
         for key, value in written.items():
             place = written.marks[key]
-            found = self._secrets(value, place) if key == "secrets" else self._scope.resolved(value, place)
-            if key != "secrets":
-                self._refuse_secrets(found, place)
-            raw.put(key, found, place)
+            raw.put(key, self._value(key, value, place), place)
         app = validated(App, raw, {"name": name, "project": self._project})
         if app.state == "present":
             self._check_paths(app, raw)
         return app
+
+    def _value(self, key: str, value: Any, mark: Mark) -> Any:
+        """What one key of a site holds: secrets where they belong, and nowhere else."""
+        if key == "secrets":
+            return self._secrets(value, mark)
+        inside = SECRET_INSIDE.get(key, {})
+        if isinstance(value, Map) and inside.keys() & value.keys():
+            found = Map(value.mark)
+            for name, one in value.items():
+                place = value.marks[name]
+                kind = inside.get(name)
+                read = self._inside(kind, one, place) if kind else self._value("", one, place)
+                found.put(name, read, place)
+            return found
+        found = self._scope.resolved(value, mark)
+        self._refuse_secrets(found, mark)
+        return found
+
+    def _inside(self, kind: str, value: Any, mark: Mark) -> Any:
+        """Secrets by name; or one that may be a path of the host in its place, which is none."""
+        if kind == "secrets":
+            return self._secrets(value, mark)
+        if isinstance(value, str) and not self._vault.holds(mark) and not value.startswith("-----BEGIN "):
+            found = self._scope.resolved(value, mark)
+            if not any(within(found)):
+                return found
+        return self._secret(self._scope.later(value, mark), mark)
 
     def _secrets(self, value: Any, mark: Mark) -> Map:
         """The secrets of a site, none of them read yet."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from deploy.errors import InputError
+from deploy.inventory.edge import FirewallValue, Ssh, UpdatesValue
 from deploy.inventory.scope import Scope, revealed
 from deploy.schema.marked import Map, Mark, Written, describe, nearest
 from deploy.schema.model import Before, Key, Model, keys, validated
@@ -102,6 +103,21 @@ class Connection(Model, frozen=True, kw_only=True):
     barehost_staging: Annotated[
         bool, Key("the host is made by staging.up, which writes its address", "true or false")
     ] = False
+    firewall: Annotated[
+        FirewallValue,
+        Key(
+            "close every port but those of ssh and the sites; false: our rules go; default: left alone",
+            "true, false or a mapping",
+        ),
+    ] = None
+    ssh: Annotated[Ssh | None, Key("how its ssh server is set; default: left alone", "a mapping")] = None
+    updates: Annotated[
+        UpdatesValue,
+        Key(
+            "have the host install security updates by itself; default: left alone",
+            "true, false or a mapping",
+        ),
+    ] = None
     roles: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_]*\Z")], ...],
         Key("what the host is: roles, in the order they are evaluated", "a list of names of roles"),
@@ -142,6 +158,9 @@ CLAIMED = {
     "roles": "the roles that Barehost evaluates",
     "connect_timeout": "the seconds until Barehost gives up a host that does not answer",
     "apps": "the sites that Barehost serves",
+    "firewall": "the ports that Barehost opens",
+    "ssh": "how Barehost sets the ssh server",
+    "updates": "the updates that the host installs by itself",
 }
 """Variables without a prefix that mean something here, and may mean something else to another program."""
 

@@ -99,6 +99,7 @@ class JsonReporter:
         values = asdict(replace(report, plan=None, seconds=round(report.seconds, 3)))
         del values["plan"]
         values["failures"] = [self._failure(one) for one in report.failures]
+        values["concerns"] = [asdict(one) for one in report.concerns]
         values["failure"] = None if report.failure is None else self._failure(report.failure)
         return values
 

@@ -16,6 +16,16 @@ from deploy.shell import Command, Script, join, key, keyed, program, sh
 
 Presence = Literal["present", "absent"]
 
+LOCKS = (
+    "/etc/ssh/",
+    "/etc/sudoers",
+    "/etc/network/",
+    "/etc/netplan/",
+    "/etc/systemd/network/",
+    "/etc/NetworkManager/system-connections/",
+)
+"""What lets people in, or the host be reached: files and links there are guarded by themselves."""
+
 
 @dataclass(frozen=True)
 class Pathlike(Resource):
@@ -35,6 +45,10 @@ class Pathlike(Resource):
     @property
     def id(self) -> str:
         return f"path:{self.path}"
+
+    @property
+    def locks_out(self) -> bool:
+        return self.guarded or self.path.startswith(LOCKS)
 
     @property
     def hashed(self) -> Literal["", "plain", "keyed"]:
@@ -173,6 +187,7 @@ class Template(File):
         scope: str = "",
         after: tuple[Resource, ...] = (),
         when: Phase | None = None,
+        guarded: bool = False,
         **values: Any,
     ) -> None:
         project: Path | None = getattr(values.get("host"), "project", None)
@@ -190,6 +205,7 @@ class Template(File):
             "scope": scope,
             "after": after,
             "when": when,
+            "guarded": guarded,
         }.items():
             object.__setattr__(self, name, value)
         self.__post_init__()
@@ -226,6 +242,9 @@ class Directory(Pathlike):
     """
 
     phase: ClassVar[Phase] = Phase.FOLDERS
+
+    locks_out = False
+    """A folder is made ahead and left alone: what lies in it is guarded."""
 
     owner: str = "root"
     group: str = "root"

@@ -84,6 +84,10 @@ class Unit(Resource):
         return (*self.reload_on, *self.restart_on)
 
     @property
+    def locks_out(self) -> bool:
+        return self.guarded or any(isinstance(one, Resource) and one.locks_out for one in self.watched)
+
+    @property
     def inputs(self) -> dict[str, str]:
         """Digest by id of everything the running service should have loaded."""
         return {id_of(one): loaded_digest(one) for one in self.watched}

@@ -37,6 +37,8 @@ ELSEWHERE = {
     "deploy/requirements/*": "tests/unit/requirements/test_locks.py",  # one table for the files of all tools
     "deploy/resource.py": "tests/unit/resources/test_contract.py",  # what every kind keeps
     "deploy/resources/arguments.py": "tests/unit/roles/test_own_roles.py",  # whose slips it names
+    "deploy/resources/certificate.py": "tests/integration/test_certificates.py",  # needs an authority
+    "deploy/resources/firewall.py": "tests/integration/test_guard.py",  # needs a kernel of its own
     "deploy/resources/tree/*": "tests/unit/resources/test_tree.py",
     "deploy/shortcut/*": "tests/unit/shortcut/test_fork.py",
     "deploy/site/release.py": "tests/unit/release/test_source.py",  # values alone; here they are made
@@ -45,6 +47,8 @@ ELSEWHERE = {
     "deploy/tasks/*": "tests/unit/tasks/test_tasks.py",  # parse, call, print: what they call has its own tests
     "deploy/transport/*": "tests/integration/test_transport.py",  # talks SSH
     "deploy/verify/*": "tests/integration/test_verify.py",  # asks hosts
+    "roles/auth.py": "tests/unit/templates/test_edge.py",  # a real Nginx reads what it writes
+    "roles/certificates.py": "tests/integration/test_certificates.py",
     "roles/servers/*": "tests/unit/roles/servers/test_servers.py",  # one table for all servers
     "bench/*": "tests/unit/bench/test_series.py",  # measures real hosts; here with commands of a shell
 }

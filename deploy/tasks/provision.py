@@ -211,8 +211,10 @@ def prepared(
 
 
 def exit_code(reports: Sequence[Report], *, check: bool) -> int:
-    """0 when all is well, 2 when a check found something to do, else what the first failure says."""
+    """0 when all is well, 2 when a check found something to do, else what the first failure, or concern, says."""
     for report in reports:
         if report.failure is not None:
             return report.failure.exit_code_of_run
-    return 2 if check and any(report.plan for report in reports) else 0
+    if check and any(report.plan for report in reports):
+        return 2
+    return next((one.exit_code for report in reports for one in report.concerns if one.exit_code), 0)

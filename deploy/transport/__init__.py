@@ -34,11 +34,20 @@ def connect(host: Endpoint, *, password: Callable[[str], Secret] | None = None) 
 
     Raises HostError: one sentence that says what failed and what to do. docs/ssh.md lists them.
     """
+    from msgspec import structs
+
+    from deploy.transport import refusals
     from deploy.transport.channel import LoopSession
     from deploy.transport.link import open_link
 
     hops = route.route(host, route.lookup())
-    link = open_link(host.name, hops)
+    try:
+        link = open_link(host.name, hops)
+    except refusals.Unreachable:
+        if host.moved_from is None:
+            raise
+        hops = (*hops[:-1], structs.replace(hops[-1], port=host.moved_from))
+        link = open_link(host.name, hops)
 
     def secret() -> Secret | None:
         if host.sudo_password is not None or password is None:

@@ -23,6 +23,8 @@ class Endpoint:
     known_hosts: the file of pinned host keys; None: the project's and the user's.
     project: the folder that relative paths start from, and where the user's roles/ and templates/ lie.
     connect_timeout: seconds.
+    moved_from: the port before ``port``, where the host's key is pinned under it, and where it is tried when nobody
+        listens on the new one yet; None: it has not moved.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Endpoint:
     known_hosts: Path | None = None
     project: Path = Path()
     connect_timeout: int = 10
+    moved_from: int | None = None
 
     def endpoint(self) -> str:
         """The address to connect to; a HostError when it is a staging host that is not up."""

@@ -11,6 +11,10 @@ from deploy.errors import HostError
 from deploy.transport.route import Hop
 
 
+class Unreachable(HostError):
+    """Nobody listens there, or nothing gets there."""
+
+
 def unresolved(where: str, hop: Hop) -> HostError:
     """The name has no address."""
     return HostError(
@@ -18,24 +22,24 @@ def unresolved(where: str, hop: Hop) -> HostError:
     )
 
 
-def unreachable(where: str, hop: Hop, error: OSError) -> HostError:
+def unreachable(where: str, hop: Hop, error: OSError) -> Unreachable:
     """No TCP connection came about."""
     place = f"{hop.address} port {hop.port}"
     if isinstance(error, TimeoutError):
-        return HostError(
+        return Unreachable(
             f"{where}: {place} did not answer within {hop.timeout:g} s; "
             "is the host up, and does a firewall let ssh through?"
         )
     if isinstance(error, ConnectionRefusedError):
-        return HostError(f"{where}: {place} refused the connection; is sshd running there, on that port?")
+        return Unreachable(f"{where}: {place} refused the connection; is sshd running there, on that port?")
     if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-        return HostError(f"{where}: there is no route to {place}; is this machine on the right network?")
-    return HostError(f"{where}: cannot connect to {place}: {error.strerror or error}")
+        return Unreachable(f"{where}: there is no route to {place}; is this machine on the right network?")
+    return Unreachable(f"{where}: cannot connect to {place}: {error.strerror or error}")
 
 
-def beyond(where: str, hop: Hop, error: Exception) -> HostError:
+def beyond(where: str, hop: Hop, error: Exception) -> Unreachable:
     """The jump host is there, but could not reach the next hop."""
-    return HostError(
+    return Unreachable(
         f"{where}: the jump host before it could not reach {hop.address} port {hop.port} ({_said(error)}); "
         "try it from there, and see AllowTcpForwarding in its sshd_config"
     )

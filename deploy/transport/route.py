@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deploy.errors import HostError
 from deploy.transport.hostkeys import pin_name, pins
@@ -64,6 +65,8 @@ def route(host: Endpoint, lookup: Lookup) -> tuple[Hop, ...]:
     command = None if jump or host.jump is not None else _command(config)
     files = (pins(host.project), *((host.known_hosts,) if host.known_hosts else ()))
     last = _hop(host, config, port=host.port, user=host.user, command=command, files=files, last=True)
+    if host.moved_from is not None and "hostkeyalias" not in config:
+        last = replace(last, pin=pin_name(last.address, host.moved_from))
     return (*_before(host, jump, lookup, files, 0), last)
 
 

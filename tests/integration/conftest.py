@@ -37,6 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="leave staging hosts up after the run, to look at; images are taken again by the next run",
     )
 
+    parser.addoption(
+        "--lockouts",
+        type=int,
+        default=2,
+        help="how many changes that lock everybody out are tried, 30 s each; 100 before a release",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if keeps(config) and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):

@@ -81,6 +81,8 @@ class FakeHost:
     held_by: str | None = None
     dies_at: str | None = None
     locked: bool = False
+    goes_back: str | None = None
+    armed: bool = False
     calls: list[str] = field(default_factory=list)
     abouts: list[str] = field(default_factory=list)
 
@@ -96,6 +98,7 @@ class FakeHost:
             self.facts,
             {one.id: self.states.get(one.id) for one in asked},
             unfinished=self.unfinished,
+            armed=self.armed,
             running=running,
             holder="ada@desk provision" if running else None,
         )
@@ -130,8 +133,20 @@ class FakeHost:
         self._asked(f"fetch {' '.join(paths)}")
         return {path: self.files.get(path) for path in paths}
 
+    def confirm(self) -> str | None:
+        self._asked("confirm")
+        self.armed, self.unfinished = False, None
+        return self.goes_back
+
     def apply(
-        self, plan: Plan, about: str, emit: Emit, through: Phase = Phase.LEAVE, *, partly: bool = False
+        self,
+        plan: Plan,
+        about: str,
+        emit: Emit,
+        through: Phase = Phase.LEAVE,
+        *,
+        partly: bool = False,
+        guarded: bool = False,
     ) -> Outcome:
         changes = [change for change in plan.changes if change.resource.when <= through]
         self._asked("apply " + " ".join(change.resource.id.partition(":")[2] for change in changes))
@@ -164,7 +179,8 @@ class FakeHost:
                 continue
             emit(StepFinished(plan.host, step.label, 0, 0.1))
             self._set(change)
-        return Outcome(Ending.PARTLY if broken else Ending.DONE, (*broken.values(),))
+        ending = Ending.PARTLY if broken else Ending.HELD if guarded else Ending.DONE
+        return Outcome(ending, (*broken.values(),))
 
     def _failed(
         self, step: Numbered, change: Change, changes: Sequence[Change], before: Mapping[str, State]

@@ -24,6 +24,8 @@ from deploy.requirements import Requirements
 from deploy.resource import Change, Check, Deferred, Resource, Upload
 from deploy.resources.account import Group, User
 from deploy.resources.apt_source import AptSource
+from deploy.resources.certificate import Certificate
+from deploy.resources.firewall import Firewall
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.run import Run
@@ -48,9 +50,11 @@ ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
 
 MAKERS: dict[type[Resource], Maker] = {
     AptSource: lambda name: AptSource(name, f"https://{name}", (name,), (name,), ARMOUR),
+    Certificate: lambda name: Certificate(name, (name,), name, "ecdsa", 1, name),
     Deferred: lambda name: Deferred(what=name, until=name),
     Directory: lambda name: Directory(at(name)),
     File: lambda name: File(at(name), body=name.encode(errors="surrogateescape")),
+    Firewall: lambda name: Firewall(name, at(name), name),
     Group: Group,
     Link: lambda name: Link(at(name), target=name),
     Package: lambda name: Package(name, version=name),
