@@ -258,10 +258,15 @@ def interpreter(app: App, facts: Facts) -> str | None:
 def question(app: App) -> Question:
     """How the site shows that it serves: by each of its names, in every way that visitors come to it."""
     names = [name.replace("*", "barehost") for name in app.server_names]
-    plain = "redirect" if app.tls and app.tls.redirect else "http"
+    plain = "http"
+    if app.tls and app.tls.redirect:
+        plain = "either" if app.tls.acme else "redirect"  # until there is a certificate, HTTP serves
     doors = [f"{plain}:{port}:{name}" for name in names for port in app.listen]
+    others = [name.replace("*", "barehost") for name in app.redirects]
+    doors += [f"moved:{port}:{name}" for name in others for port in app.listen]
     if app.tls:
         doors += [f"https:{app.tls.port}:{name}" for name in names]
+        doors += [f"smoved:{app.tls.port}:{name}" for name in others]
     first = f"https:{app.tls.port}:{names[0]}" if app.tls else doors[0]
     return Question(
         name=names[0],

@@ -10,19 +10,24 @@ from deploy.facts import Facts
 from deploy.inventory.hosts import Host
 from deploy.release import Proof
 from deploy.release.shared import HASHED
-from deploy.resource import Check, Deferred, Fact, Resource
+from deploy.resource import Check, Deferred, Fact, Remark, Resource
 from deploy.resources.account import Group, User
 from deploy.resources.package import Package
 from deploy.resources.path import Directory, File, Link, Template
 from deploy.resources.unit import Unit
 from deploy.roles import NOTHING
 from deploy.roles.app import named, question
+from deploy.roles.auth import users
+from deploy.roles.certificates import certificates, issuing, ordered
 from deploy.roles.static import BROTLI, hidden_below, without_suffix_below
-from deploy.shell import Script, program, sh
-from deploy.site.app import App, Tls
+from deploy.shell import Script, Secret, program, sh
+from deploy.site import edge
+from deploy.site.app import App
 from deploy.site.names import is_address
 from deploy.site.release import Delivery
 from deploy.site.values import size
+
+CHECK = Check("nginx -t", sh("umask 027; nginx -t -q"))  # it makes the logs that are missing
 
 VERSION = Fact(
     "nginx", sh("[ ! -x /usr/sbin/nginx ] || /usr/sbin/nginx -v 2>&1 | sed 's|.*nginx/||; s| .*||'")
@@ -32,6 +37,12 @@ VERSION = Fact(
 MARKS = "/etc/nginx/barehost.d"
 """One file for the host and one for each site, with the digest of what Nginx reads of it. The default server answers
 with all of them at ``/.barehost/config``, so that a reload can be proven."""
+
+QUIC = Fact(
+    "http3",
+    sh("[ ! -x /usr/sbin/nginx ] || /usr/sbin/nginx -V 2>&1 | sed -n '/--with-http_v3_module/s|.*|yes|p'"),
+)
+"""``yes`` where Nginx was built with HTTP/3: Debian 13 and newer."""
 
 
 def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Resource]:
@@ -49,8 +60,15 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
     yield Template("/var/www/.barehost/unavailable.html", "unavailable.html.j2", host=host)
     yield Template("/var/www/.barehost/maintenance.html", "maintenance.html.j2", host=host)
 
+    yield from certificates(host)
     yield VERSION
     yield BROTLI
+    if wanting := [app.name for app in apps if app.http3]:
+        yield QUIC
+        if "nginx" in facts.own and not http3(facts):
+            yield Remark(
+                f"{', '.join(wanting)}: this host's Nginx has no HTTP/3; HTTP/2 serves, and Debian 13 has both"
+            )
     if "nginx" not in facts.own and any(app.tls for app in apps):
         yield Deferred(what="Nginx's sites: how TLS is written depends on its version", until="package:nginx")
         return
@@ -67,6 +85,12 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
             "/etc/nginx/conf.d/00-default.conf", "nginx-default.conf.j2", host=host, **default(apps, facts)
         ),
     ]
+    if any(app.auth or pushed(app) for app in apps):
+        yield Directory(edge.PUSHED, group="www-data", mode=0o750)
+    for app in host.apps:
+        yield from users(app)
+    pairs = [one for app in apps for one in pushed(app)]
+    yield from pairs
     sites = {app.name: site(host, app, facts) for app in host.apps}
     shared.append(Link("/etc/nginx/sites-enabled/default", state="absent"))
     yield Directory(MARKS)
@@ -81,9 +105,9 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
 
     yield Unit(
         "nginx.service",
-        reload_on=(*config, *certificates(apps)),
+        reload_on=(*config, *pairs, *lying(apps)),
         restart_on=(limits,),
-        checks_on=(Check("nginx -t", sh("umask 027; nginx -t -q")),),  # it makes the logs that are missing
+        checks_on=(CHECK,),
         proof=proof(ports(apps)[0], facts.cores),
         hup=True,
         log="/var/log/nginx/error.log",
@@ -92,11 +116,13 @@ def nginx(host: Host, facts: Facts, delivery: Delivery = NOTHING) -> Iterator[Re
         if app.name in delivery.releases:
             behind = fingerprint([*shared, sites[app.name]])
             yield Proof(app.name, behind, named(app), question(app), scope=app.name)
+    yield from ordered([app for app in issuing(host) if app.name in delivery.releases])
 
 
-def certificates(apps: Sequence[App]) -> list[str]:
+def lying(apps: Sequence[App]) -> list[str]:
     """The files of certificates that only lie on the host: who renews one need not know that Nginx reads it."""
-    files = [path for app in apps if app.tls for path in (app.tls.certificate, app.tls.key)]
+    own = [app for app in apps if app.tls and not app.tls.acme and not pushed(app)]
+    files = [path for app in own for path in edge.pair(app)]
     return list(dict.fromkeys(files))
 
 
@@ -113,6 +139,10 @@ def site(host: Host, app: App, facts: Facts) -> File:
         hidden_below=hidden_below,
         without_suffix_below=without_suffix_below,
         answer_headers=max(size(app.max_header), 16 << 10),
+        pair=edge.pair(app) if app.tls else None,
+        chain=next((one.digest for one in pushed(app)), ""),
+        users=f"{edge.PUSHED}/{app.name}.users",
+        http3=app.http3 and http3(facts),
         scope=app.name,
         **dialect(facts),
     )
@@ -127,6 +157,22 @@ def mark(app: App, site: File) -> File:
     return File(path, f'set $loaded "${{loaded}}{fingerprint([site])}";\n', scope=app.name)
 
 
+def pushed(app: App) -> list[File]:
+    """The site's certificate and key, where they come from the project."""
+    if app.tls is None or not isinstance(app.tls.certificate, Secret) or not isinstance(app.tls.key, Secret):
+        return []
+    chain, key = edge.pair(app)
+    return [
+        File(chain, app.tls.certificate.reveal() + "\n", scope=app.name),
+        File(key, app.tls.key.reveal() + "\n", mode=0o600, secret=True, check=CHECK, scope=app.name),
+    ]
+
+
+def http3(facts: Facts) -> bool:
+    """Whether the host's Nginx speaks it."""
+    return facts.own.get("http3") == "yes"
+
+
 def default(apps: Sequence[App], facts: Facts) -> dict[str, Any]:
     """What the template of the default server is given: every port, and by TLS port whose certificate it shows.
 
@@ -136,14 +182,15 @@ def default(apps: Sequence[App], facts: Facts) -> dict[str, Any]:
     """
     secured = [app for app in apps if app.tls]
     refuses = version(facts) >= (1, 19, 4)
-    certificates: dict[int, Tls | None] = {}
+    certificates: dict[int, tuple[str, str] | None] = {}
     for app in sorted(secured, key=lambda one: any(map(is_address, one.server_names))):
         assert app.tls is not None
         shown = not refuses or any(map(is_address, app.server_names))
-        certificates[app.tls.port] = app.tls if shown else certificates.get(app.tls.port)
+        certificates[app.tls.port] = edge.pair(app) if shown else certificates.get(app.tls.port)
     return {
         "ports": ports(apps),
         "certificates": dict(sorted(certificates.items())),
+        "quic": [app.tls.port for app in secured if app.tls and app.http3] if http3(facts) else [],
         **dialect(facts),
     }
 

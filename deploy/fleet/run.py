@@ -233,6 +233,8 @@ def _secret_of(host: Host) -> str | None:
     for app in host.apps:
         if app.secrets:
             return f"its site {app.name} has secrets ({', '.join(app.secrets)})"
+        if app.confidential:
+            return f"its site {app.name} has passwords or a key"
     if any(within(host.vars)):
         return "it has variables that are encrypted with Ansible Vault"
     return None

@@ -3,7 +3,8 @@
 ask.py SOCKET-OR-PORT SCHEME NAME PATH STATUS RELEASE ACTIVATION [DOOR...]: exit code 0 when it does, 1 with one line
 when not, 3 with one where waiting makes nothing else of it.
 A DOOR is another way in, KIND:PORT:NAME: through an http or https one the same release must answer, with any
-status that is no error of the server's, for a site may send one name to another; a redirect one must lead to https.
+status that is no error of the server's, for a site may send one name to another; a redirect one must lead to https, and
+an either one does that or answers; a moved one, smoved over TLS, must lead to NAME.
 
 Every switch waits for this twice, so it reads the answer by itself: http.client takes longer to import than a small
 site to answer.
@@ -129,18 +130,22 @@ if 300 <= code < 400 and code != 304 and code != int(status):
 if code != int(status):
     sys.exit(f"{path} answered {code}, expected {status}")
 expect_release(found)
+canonical = name
 for door in doors:
     kind, port, name = door.split(":", 2)
     try:
-        if kind == "redirect":
-            code, found = answer(port, "http", name)
-            if code not in (301, 308) or not found.get("location", "").startswith("https://"):
+        code, found = answer(port, "https" if kind in ("https", "smoved") else "http", name)
+        leads = found.get("location", "") if code in (301, 308) else ""
+        if kind in ("moved", "smoved"):
+            if "://" + canonical not in leads:
+                sys.exit(f"answered {code}, expected a redirect to {canonical}")
+        elif kind == "redirect" or (kind == "either" and leads):
+            if not leads.startswith("https://"):
                 sys.exit(f"answered {code}, expected a redirect to https")
         else:
-            code, found = answer(port, kind, name)
             expect_release(found)
             if code >= 500:
                 sys.exit(f"{path} answered {code}")
     except SystemExit as ended:
-        shown = "http" if kind == "redirect" else kind
+        shown = "https" if kind in ("https", "smoved") else "http"
         sys.exit(f"{shown}://{name}:{port}: {ended.code}")

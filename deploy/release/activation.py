@@ -32,7 +32,8 @@ class Question(Struct, frozen=True):
 
     name: the host name in the request. path, status, timeout (seconds): the site's own health settings.
     port: where Nginx listens; scheme: ``http`` or ``https``. doors: every other way that visitors come in through
-    Nginx, each as ``http:PORT:NAME``, ``https:PORT:NAME``, or ``redirect:PORT:NAME`` where it leads to https.
+    Nginx, each as ``http:PORT:NAME``, ``https:PORT:NAME``, ``redirect:PORT:NAME`` where it leads to https, ``either:…``
+    where it does one of these, or ``moved:…`` and (over TLS) ``smoved:…`` where it leads to the first name.
     """
 
     name: str

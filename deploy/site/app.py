@@ -10,7 +10,9 @@ from msgspec import Meta
 
 from deploy.schema.marked import path_from
 from deploy.schema.model import After, Frozen, Key, Model
-from deploy.site import checks
+from deploy.shell import Secret
+from deploy.site import checks, edge
+from deploy.site.edge import Auth, Headers, HstsValue, Paths, TlsValue
 from deploy.site.names import NAME
 from deploy.site.processes import Processes, Timers
 from deploy.site.values import (
@@ -73,15 +75,6 @@ class Sandbox(Model, frozen=True, kw_only=True):
     proc: Annotated[bool, Key("all of /proc, for code that reads /proc/meminfo", "true or false")] = False
     home: Annotated[bool, Key("read /home and /root", "true or false")] = False
     devices: Annotated[bool, Key("the host's devices, for a GPU or a serial line", "true or false")] = False
-
-
-class Tls(Model, frozen=True, kw_only=True):
-    """A certificate that is already on the host; adds a TLS listener beside the plain one."""
-
-    certificate: Annotated[Absolute, Key("the chain, on the host", "an absolute path")]
-    key: Annotated[Absolute, Key("its private key, on the host", "an absolute path")]
-    port: Annotated[Port, Key("where TLS listens", "a whole number from 1 to 65535")] = 443
-    redirect: Annotated[bool, Key("send plain requests to https", "true or false")] = True
 
 
 class App(Model, frozen=True, kw_only=True):
@@ -155,7 +148,43 @@ class App(Model, frozen=True, kw_only=True):
         Meta(min_length=1),
         Unique,
     ] = (80,)
-    tls: Annotated[Tls | None, Key("a certificate on the host", "a mapping with certificate and key")] = None
+    redirects: Annotated[
+        tuple[ServerName, ...],
+        Key("names that lead to the first of server_names, by 308", "a list of DNS names"),
+        Unique,
+    ] = ()
+    tls: Annotated[
+        TlsValue,
+        Key(
+            "acme: a certificate that renews itself; or one's own",
+            "acme, or a mapping with certificate and key",
+        ),
+    ] = None
+    hsts: Annotated[
+        HstsValue,
+        Key("browsers ask for it over https alone from then on", "true, a number of seconds or a mapping"),
+    ] = None
+    http3: Annotated[
+        bool,
+        Key(
+            "HTTP/3 beside HTTP/2, where the host's Nginx has it; off, for Nginx calls it experimental and a reload"
+            " drops its connections",
+            "true or false",
+        ),
+    ] = False
+    paths: Annotated[
+        Paths,
+        Key(
+            "URL prefix → another site of the host, buffering, timeouts",
+            "a mapping of URL prefixes to mappings",
+        ),
+    ] = Frozen()
+    auth: Annotated[
+        Auth | None, Key("who may see it; default: everybody", "a mapping with users or allow")
+    ] = None
+    headers: Annotated[
+        Headers, Key("headers of every answer, in place of the site's own", "a mapping of names to text")
+    ] = Frozen()
     trusted_proxies: Annotated[
         tuple[Network, ...],
         Key(
@@ -358,6 +387,11 @@ class App(Model, frozen=True, kw_only=True):
     def wheels_folder(self) -> Path | None:
         """Where the wheels lie on this machine; None: packages come from an index."""
         return path_from(self.project, self.wheels) if self.wheels else None
+
+    @property
+    def confidential(self) -> list[Secret]:
+        """Every secret that it has, in whichever of its keys."""
+        return edge.confidential(self)
 
     def check(self, written: Collection[str]) -> None:
         """Keys that make sense only together."""

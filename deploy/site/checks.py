@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from deploy.site import edge
 from deploy.site.names import check_unit, is_address
 from deploy.site.servers import fits
 
@@ -59,6 +60,7 @@ def together(app: App, written: Collection[str]) -> None:
         )
     if app.tls and app.tls.port in app.listen:
         raise ValueError(f"port {app.tls.port} is both in listen and the TLS port")
+    edge.together(app)
 
 
 def named(app: App) -> tuple[str, ...]:
@@ -80,17 +82,20 @@ def beside(apps: Sequence[App]) -> None:
                 )
         ports = (*app.listen, *([app.tls.port] if app.tls else []))
         for name, port in [
-            (name, port) for name in app.server_names for port in ports if app.state == "present"
+            (name, port)
+            for name in (*app.server_names, *app.redirects)
+            for port in ports
+            if app.state == "present"
         ]:
             other = taken.setdefault((name, port), app)
             if other is not app:
                 raise ValueError(f"{name} port {port} belongs to the site {other.name!r} already", app.name)
         if app.state == "present" and app.tls and any(map(is_address, app.server_names)):
             other = nameless.setdefault(app.tls.port, app)
-            assert other.tls is not None
-            if other.tls.certificate != app.tls.certificate:
+            if edge.pair(other) != edge.pair(app):
                 raise ValueError(
                     f"who asks for an address names no site, and port {app.tls.port} shows the certificate of the site"
                     f" {other.name!r} then; give this one the same certificate, another port, or no address",
                     app.name,
                 )
+    edge.beside(apps)

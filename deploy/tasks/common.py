@@ -59,12 +59,12 @@ class Choice:
         hosts = opened(self.inventory).select(*self.host, *self.group)
         apps = [app for one in hosts for app in one.apps]
         secrets = [one.sudo_password for one in hosts if one.sudo_password is not None]
-        secrets += [secret for app in apps for secret in app.secrets.values()]
+        secrets += [secret for app in apps for secret in app.confidential]
         secrets += [secret for one in hosts for secret in within(one.vars)]
         mask(secrets)
         for app in apps if reveal is not None else ():
             if app.state == "present" and reveal in ("", app.name):
-                for secret in app.secrets.values():
+                for secret in app.confidential:
                     secret.reveal()
         return hosts
 

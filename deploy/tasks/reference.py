@@ -20,6 +20,12 @@ def reference() -> str:
     for name, field in keys(App).items():
         if inner := nested(field):
             parts += [f"### `{name}`", _table(inner)]
+            parts += [
+                part
+                for key, one in keys(inner).items()
+                if (innermost := nested(one))
+                for part in (f"#### `{name}`: `{key}`", _table(innermost))
+            ]
         elif each := entries(field):
             parts += [f"### Each of `{name}`", _table(each)]
             parts += [

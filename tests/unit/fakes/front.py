@@ -24,7 +24,7 @@ from deploy.resource import Resource
 from deploy.resources.path import File
 
 _ENTER_NETWORK = 0x40000000
-_BOUND = ("etc/nginx", "etc/systemd/system", "srv", "var/www", "var/log/nginx")
+_BOUND = ("var/lib/barehost", "etc/nginx", "etc/systemd/system", "srv", "var/www", "var/log/nginx")
 _MOUNTS = "".join(f"mkdir -p /{one} && mount --bind {{root}}/{one} /{one} && " for one in _BOUND)
 
 
