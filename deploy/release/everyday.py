@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deploy.errors import InputError
 from deploy.release.shared import PACKAGES
 from deploy.render.systemd import literal
+from deploy.schema.marked import nearest
 from deploy.shell import Script, join, program, sh, words
 from deploy.site.app import App
 
@@ -39,17 +41,19 @@ def maintenance(apps: Sequence[App], *, on: bool) -> Script:
     return join(map(script, apps))
 
 
-def logs(apps: Sequence[App], *, since: str, lines: int, follow: bool) -> Script:
+def logs(apps: Sequence[App], *, since: str, lines: int, follow: bool, process: str = "") -> Script:
     """The sites' journals and Nginx's error logs, in the order of time; each line begins with the site's name.
 
     since: as journalctl takes it; the script ends with :data:`NO_TIME` where that is no time. lines: at most so many of
-    each log, the newest. follow: go on until cut off.
+    each log, the newest. follow: go on until cut off. process: what this process or timer alone said; empty: all of
+    them, and the web process.
     """
     return sh(
         program("site-logs"),
         since=since,
         most=lines,
         follow="yes" if follow else "no",
+        process=process,
         apps=[app.name for app in apps],
     )
 
@@ -61,25 +65,41 @@ def command(app: App, argv: Sequence[str], *, terminal: bool, stdin: bool = Fals
     what was uploaded as :data:`STDIN`.
     """
     return sh(
-        "[ -e @{current}/env ] || { echo @{nothing} >&2; exit 1; }\n"
-        "exec systemd-run -q @{how} --wait --collect -p User=@{user} -p Group=@{user} -p UMask=0027 "
-        "-p WorkingDirectory=@{current}/release/. -p EnvironmentFile=@{current}/about "
-        "-p EnvironmentFile=@{current}/env "
-        "-p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=yes -p PrivateTmp=yes @{writable} "
-        "-E PATH=@{path} -E VIRTUAL_ENV=@{current}/venv -E HOME=@{shared} -E PYTHONDONTWRITEBYTECODE=1 @{term} "
-        "-- /usr/bin/env -- @{argv} @{stdin}",
-        current=f"{app.root}/current",
+        program("site-run"),
+        root=app.root,
+        app=app.name,
         nothing=f"{app.name} has no release here; run invoke provision first",
         how="--pty" if terminal else "--pipe",
         user=app.user,
         writable=[
-            word
-            for path in (f"{app.root}/shared", *app.sandbox.writable)
-            for word in ("-p", f"ReadWritePaths={path}")
+            word for path in (app.shared, *app.sandbox.writable) for word in ("-p", f"ReadWritePaths={path}")
         ],
-        path=f"{app.root}/current/venv/bin:{app.root}/current/release/{PACKAGES}/bin:/usr/local/bin:/usr/bin:/bin",
-        shared=f"{app.root}/shared",
+        packages=PACKAGES,
+        shared=app.shared,
         term=Script('-E TERM="$TERM"') if terminal else [],
         argv=words(map(literal, argv)),
         stdin=Script(f'< "$SESSION/{STDIN}"') if stdin else [],
     )
+
+
+def restart(app: App, process: str) -> Script:
+    """Start one of the site's processes anew, as it is in the activation that serves. It takes as long as a job may."""
+    known = (app.processes or {}).get(process)
+    return sh(
+        program("process-restart"), app=app.name, process=process, settle=known.settle if known else SETTLE
+    )
+
+
+SETTLE = 3
+"""Seconds that a process must stay up which the inventory says nothing of: one of a Procfile."""
+
+
+def check_process(apps: Sequence[App], name: str, *, timers: bool) -> None:
+    """Raise InputError where none of the sites has a process of that name. timers: or a timer.
+
+    A site without ``processes:`` may have them from its Procfile, which the host knows.
+    """
+    known = [one for app in apps for one in (*(app.processes or {}), *(app.timers if timers else ()))]
+    if name not in known and all(app.processes is not None for app in apps):
+        what = "process or timer" if timers else "process"
+        raise InputError(f"no chosen site has a {what} {name!r}{nearest(name, known)}")

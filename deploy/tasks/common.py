@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deploy.inventory.hosts import Host
     from deploy.inventory.inventory import Inventory
     from deploy.shell import Secret
+    from deploy.site.app import App
     from deploy.transport.connections import Connections
 
 HELP = {
@@ -229,6 +230,19 @@ def project() -> Path:
 def state() -> Path:
     """The project's state folder: facts between runs, pinned host keys, staging hosts, clones. Not for git."""
     return Path(os.environ.get("BAREHOST_STATE") or project() / ".barehost").absolute()
+
+
+def present(hosts: Sequence[Host], site: str) -> dict[str, list[App]]:
+    """The present sites of each host, or the one that was asked for; none at all is an InputError."""
+    from deploy.errors import InputError
+
+    found = {
+        host.name: [app for app in host.apps if app.state == "present" and (not site or app.name == site)]
+        for host in hosts
+    }
+    if not any(found.values()):
+        raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
+    return found
 
 
 def connections() -> Connections:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import Choice, Course, Output, connections, password_once, state, task
+from deploy.tasks.common import Choice, Course, Output, connections, password_once, present, state, task
 from deploy.tasks.provision import exit_code
 
 if TYPE_CHECKING:
@@ -120,14 +120,16 @@ def rollback(
     return code
 
 
-@task(help={"site": SITE})
-def restart(context: Context, choice: Choice, course: Course, output: Output) -> int:
+@task(help={"site": SITE, "process": "only this process, which finishes its job first"})
+def restart(context: Context, choice: Choice, course: Course, output: Output, process: str = "") -> int:
     """Start the current release anew beside itself and switch: a restart without a lost request."""
     from deploy.errors import InputError
     from deploy.release.source import whoami
     from deploy.site.release import Release
 
     hosts = choice.hosts()
+    if process:
+        return _restart_process(hosts, course.site, process)
     held, lost = _held(hosts, course.site, course.max_fail)
     run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
@@ -143,6 +145,44 @@ def restart(context: Context, choice: Choice, course: Course, output: Output) ->
         picked, brought = _with(hosts, course.site, same)
         reports = _roll("restart", picked, brought, course, output, sessions, lost)
     return exit_code(reports, check=False)
+
+
+def _restart_process(hosts: Sequence[Host], site: str, process: str) -> int:
+    """One process on every host, side by side, while each host is held against other runs."""
+    from deploy import report
+    from deploy.engine.remote import Remote
+    from deploy.errors import BarehostError, LockedError
+    from deploy.fleet import run as fleet
+    from deploy.release.everyday import check_process
+    from deploy.release.everyday import restart as script
+    from deploy.release.source import whoami
+    from deploy.transport import Session
+    from deploy.transport.session import each
+
+    sites = present(hosts, site)
+    check_process([app for apps in sites.values() for app in apps], process, timers=False)
+
+    def act(session: Session) -> None:
+        name = session.host.name
+        if holder := Remote(session).lock(f"{whoami()} restart {process}"):
+            raise LockedError(f"{name}: {holder}; run again when it is done")
+        for app in sites[name]:
+            if app.processes is not None and process not in app.processes:
+                continue
+            lines: list[str] = []
+            reply = each(session.stream(script(app, process), timeout=None, idle=None), lines.append)
+            for line in lines:
+                report.say(f"{name} | {line}")
+            if reply.rc:
+                raise BarehostError(
+                    f"{name}: {process} of {app.name} was not started anew; its last words stand above"
+                )
+
+    answers = fleet.ask(hosts, act, password=password_once())
+    failures = [answer for answer in answers if isinstance(answer, BarehostError)]
+    for failure in failures:
+        report.error(failure)
+    return max((one.exit_code for one in failures), default=0)
 
 
 @task(help={"site": SITE})

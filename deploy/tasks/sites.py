@@ -7,18 +7,17 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
 
 from invoke import Context
 
-from deploy.tasks.common import INTERRUPTED, Choice, leave, password_once, task
+from deploy.tasks.common import INTERRUPTED, Choice, leave, password_once, present, task
 
 if TYPE_CHECKING:
-    from deploy.inventory.hosts import Host
-    from deploy.site.app import App
+    pass
 
 
 @task(positional=["state"], help={"state": "on or off", "site": "only this site; default: all"})
@@ -37,7 +36,7 @@ def maintenance(
     if state not in ("on", "off"):
         raise InputError(f"maintenance is on or off, not {state!r}")
     hosts = choice.hosts()
-    sites = _sites(hosts, site)
+    sites = present(hosts, site)
     answers = fleet.ask(
         hosts,
         lambda session: session.run(script(sites[session.host.name], on=state == "on"), timeout=60),
@@ -60,6 +59,7 @@ def maintenance(
 @task(
     help={
         "site": "only this site; default: all",
+        "process": "only what this process or timer said; default: the whole site, and Nginx's errors",
         "follow": "go on as lines come, until ^C",
         "since": "how far back, as journalctl takes it: 10m ago, yesterday, 2026-11-23 10:00; default: 1h ago",
         "n": "how many lines of each log at most; default: 200",
@@ -69,6 +69,7 @@ def logs(
     context: Context,
     choice: Choice,
     site: str = "",
+    process: str = "",
     follow: bool = False,
     since: str = "1h ago",
     n: int = 200,
@@ -77,19 +78,21 @@ def logs(
     from deploy import report
     from deploy.errors import BarehostError, HostError, InputError
     from deploy.fleet import run as fleet
-    from deploy.release.everyday import NO_TIME
+    from deploy.release.everyday import NO_TIME, check_process
     from deploy.release.everyday import logs as script
     from deploy.transport import Session
     from deploy.transport.session import each
 
     hosts = choice.hosts()
-    sites = _sites(hosts, site)
+    sites = present(hosts, site)
+    if process:
+        check_process([app for apps in sites.values() for app in apps], process, timers=True)
     if n < 1:
         raise InputError(f"-n takes the number of lines to show, not {n}")
 
     def show(session: Session) -> None:
         name = session.host.name
-        text = script(sites[name], since=since, lines=n, follow=follow)
+        text = script(sites[name], since=since, lines=n, follow=follow, process=process)
         reply = each(
             session.stream(text, timeout=None, idle=None), lambda line: report.say(f"{name} | {line}")
         )
@@ -136,7 +139,7 @@ def run(
     if not argv:
         raise InputError("say what to run after two dashes: invoke run --host web1 -- python manage.py shell")
     hosts = choice.hosts()
-    sites = _sites(hosts, site)
+    sites = present(hosts, site)
     for one in hosts:
         if len(sites[one.name]) != 1:
             raise InputError(f"{one.name} has several sites; say which with --site")
@@ -182,16 +185,3 @@ def _say(prefix: str, line: str) -> None:
     from deploy import report
 
     report.say(prefix + line)
-
-
-def _sites(hosts: Sequence[Host], site: str) -> dict[str, list[App]]:
-    """The present sites of each host, or the one that was asked for; none at all is an InputError."""
-    from deploy.errors import InputError
-
-    found = {
-        host.name: [app for app in host.apps if app.state == "present" and (not site or app.name == site)]
-        for host in hosts
-    }
-    if not any(found.values()):
-        raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
-    return found

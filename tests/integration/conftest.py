@@ -36,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave staging hosts up after the run, to look at; images are taken again by the next run",
     )
+    parser.addoption("--jobs", type=int, default=16, help="jobs of each queue in the test of workers")
+    parser.addoption("--releases", type=int, default=3, help="releases while those jobs run")
 
     parser.addoption(
         "--lockouts",

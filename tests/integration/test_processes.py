@@ -100,6 +100,7 @@ def test_processes_are_released_with_their_site_and_stop_in_peace(
     sh(host, "echo 4 > /srv/hello/shared/work.job")
     until(lambda: any("begins" in line for line in said(host, "work")), what="no worker took the job")
     edit(project, "# the next release")
+    assert project.run("run", host.name, "--", "sh", "-c", "echo $BAREHOST_ACTIVATION").out.strip() == "2"
     with quick(host):
         ship(project)
     now = units(host)
@@ -111,6 +112,22 @@ def test_processes_are_released_with_their_site_and_stop_in_peace(
     beats = [line.split()[1:3] for line in said(host, "beat")]
     assert beats == [["up", "2"], ["down", "2"], ["up", "3"]], "two ran at once, or one never ended"
     project.settled()
+    checked = project.run("verify")
+    assert checked.code == 0, checked.said
+
+    ship(project, "--process", "worker", task="restart")
+    assert units(host) == running(3)
+    assert [line.split()[1:] for line in said(host, "work")][-1] == ["up", "3", "2"]
+    assert broken(project, "--process", "no", task="restart", code=3).err.count("'no'") == 1
+    sh(host, "systemctl stop hello-worker.1@3")
+    assert "hello-worker.1 is down" in project.run("status").said
+    assert project.run("verify").code == 1
+    project.provision()
+    assert units(host) == running(3)
+    shown = project.run("logs", host.name, "--process", "worker").out
+    assert shown.count("hello-worker") >= 3, shown
+    assert "hello-beat" not in shown
+    assert "hello-beat" in project.run("logs", host.name).out
 
 
 def test_a_worker_that_cannot_start_fails_the_release_and_everything_goes_back(

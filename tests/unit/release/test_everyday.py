@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from deploy.release.everyday import command, logs, maintenance
+from deploy.errors import InputError
+from deploy.release.everyday import check_process, command, logs, maintenance
 from deploy.shell import Script
 from tests.unit.fakes import local
 from tests.unit.fakes.sample import site
@@ -24,7 +26,8 @@ RUN = Script('run() { while [ "$1" != -- ]; do shift; done; shift 3; printf \'<%
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "srv" / "current").mkdir(parents=True)
+    (tmp_path / "srv" / "activations" / "3").mkdir(parents=True)
+    (tmp_path / "srv" / "current").symlink_to("activations/3")
     return tmp_path
 
 
@@ -52,13 +55,43 @@ def test_an_nginx_that_would_not_look_for_it_is_told(folder: Path) -> None:
 def test_a_command_arrives_word_for_word(folder: Path) -> None:
     (folder / "srv" / "current" / "env").touch()
     argv = ["python", "-c", "print('it works')", "a b", "--", "-x"]
-    done = run(command(site(folder), argv, terminal=False), folder)
+    script = command(site(folder), argv, terminal=False)
+    assert "/current/" not in script, "a switch would change the packages beneath the command"
+    done = run(script, folder)
     assert done.stdout == "".join(f"<{word}>" for word in argv).encode()
 
 
 def test_a_command_needs_a_release(folder: Path) -> None:
     done = run(command(site(folder), ["true"], terminal=True), folder)
     assert (done.returncode, done.stderr) == (1, b"hello has no release here; run invoke provision first\n")
+
+
+@pytest.mark.parametrize("process", ["", "worker"])
+def test_the_logs_are_those_of_what_its_activations_bring(folder: Path, process: str) -> None:
+    for name in ("units/hello@.service", "units/hello-worker.1@.service", "jobs/hello-clear@.service"):
+        file = folder / "srv" / "activations" / "3" / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    script = logs([site(folder)], since="-1h", lines=7, follow=False, process=process)
+    text = script[script.index("units() {") : script.index("error_log() {")].replace(
+        "/srv/$1", f"{folder}/srv"
+    )
+    done = local.run(Script(f"{text}\nunits hello"))
+    names = ["hello@*", "hello-worker.1@*", "hello-clear@*"]
+    if process:
+        names = ["hello-worker@*", "hello-worker.*@*", "hello-worker.service"]
+    assert done.stdout.decode().split() == [word for name in names for word in ("-u", name)]
+
+
+def test_a_process_that_no_site_has_is_named_with_the_nearest(folder: Path) -> None:
+    one = site(folder)
+    check_process([one], "worker", timers=False)
+    check_process([one], "clear", timers=True)
+    with pytest.raises(InputError, match=r"worker"):
+        check_process([one], "worke", timers=True)
+    with pytest.raises(InputError):
+        check_process([one], "clear", timers=False)
+    check_process([structs.replace(one, processes=None)], "of-a-procfile", timers=False)
 
 
 @pytest.mark.parametrize("follow", [False, True])
