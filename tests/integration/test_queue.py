@@ -5,7 +5,6 @@ CI runs a few jobs; ``--jobs 1000 --releases 20`` is the whole trial, whose resu
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from typing import Any
 
@@ -15,6 +14,9 @@ from releasing import HEALTH, edit, hello, quick, ship
 from sites import Project, sh, until
 
 from deploy.staging import StagingHost
+
+WORKERS = 4
+"""How many jobs of a queue run at once, while no release is under way."""
 
 QUEUES = ("celery", "rq", "huey", "dramatiq")
 
@@ -78,18 +80,24 @@ def job(number, seconds):
     work("dramatiq", number, seconds)
 """,
     "enqueue.py": """
-import sys
+import pathlib, random, sys, time
 import by_celery, by_dramatiq, by_huey, jobs
 from redis import Redis
 from rq import Queue
 
+least, longest, pause = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+chosen = random.Random(7)
 rq = Queue(connection=Redis.from_url("redis://localhost:6379/1"))
-for number, line in enumerate(sys.stdin):
-    seconds = float(line)
+number = 0
+while number < least or not pathlib.Path("/srv/hello/shared/enough").exists():
+    seconds = chosen.uniform(0.1, longest)
     by_celery.job.delay(number, seconds)
     by_huey.job(number, seconds)
     by_dramatiq.job.send(number, seconds)
     rq.enqueue(jobs.work, "rq", number, seconds)
+    number += 1
+    time.sleep(pause)
+print(number)
 """,
 }
 
@@ -126,7 +134,7 @@ echo "$most" > /root/most
 def test_no_job_is_lost_or_run_twice_through_releases_and_there_is_one_beat(
     bare: Boot, project: Project, pytestconfig: pytest.Config
 ) -> None:
-    count, releases = pytestconfig.getoption("--jobs"), pytestconfig.getoption("--releases")
+    least, releases = pytestconfig.getoption("--jobs"), pytestconfig.getoption("--releases")
     host = bare("bookworm")
     project.role("queue", REDIS.strip())
     site = project.folder / "site"
@@ -138,18 +146,17 @@ def test_no_job_is_lost_or_run_twice_through_releases_and_there_is_one_beat(
     project.serve(host, hello(health=HEALTH, processes=PROCESSES), roles=roles)
     project.provision("-v")
     sh(host, f"cat > /root/watch <<'WATCH'\n{WATCH}\nWATCH\nnohup sh /root/watch >/dev/null 2>&1 &")
-    chosen = random.Random(7)
-    longest = 5 if count > 100 else 2
-    seconds = "".join(f"{chosen.uniform(0.1, longest):.2f}\n" for _ in range(count))
-    (project.folder / "seconds").write_text(seconds)
-    with (project.folder / "seconds").open() as given:
-        process = project.start("run", "--host", host.name, "--", "python", "enqueue.py", stdin=given)
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, out + err
+    longest = 5 if least > 100 else 2
+    words = (str(least), str(longest), str(longest / 2 / WORKERS * 1.2))
+    process = project.start("run", "--host", host.name, "--", "python", "enqueue.py", *words)
     with quick(host):
         for number in range(releases):
             edit(project, f"# release {number}")
             ship(project)
+    sh(host, "touch /srv/hello/shared/enough")
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, out + err
+    count = int(out)
     until(lambda: all(len(done(host, one)) >= count for one in QUEUES), seconds=900, what="jobs were lost")
     for queue in QUEUES:
         assert Counter(done(host, queue)) == Counter(range(count)), queue
@@ -159,7 +166,8 @@ def test_no_job_is_lost_or_run_twice_through_releases_and_there_is_one_beat(
         for one in QUEUES
         for line in sh(host, f"cat /srv/hello/shared/{one}.log").splitlines()
     }
-    assert len(used) > 1, "no release fell among the jobs"
+    assert len(used) > releases, "no job ran in one of the releases"
+    print(f"{count} jobs of each of {', '.join(QUEUES)} through {releases} releases")
     sh(host, "touch /root/over")
     assert until(lambda: sh(host, "cat /root/most 2>/dev/null; true").strip()) == "1", "two beats at once"
     assert sh(host, "grep -c tick /srv/hello/shared/beat.log").strip() != "0"
