@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,3 +217,42 @@ def test_a_slow_authority_that_drops_every_other_nonce_is_waited_for(
     assert lying(host) != before
     assert ssl.DER_cert_to_PEM_cert(shown(host)) == ssl.DER_cert_to_PEM_cert(lying(host))
     assert DIRECTORY in sh(host, "cat /var/lib/barehost/tls/hello/about")
+
+
+def test_a_stranger_finds_good_protocols_alone_and_no_site_by_a_name_that_nobody_has(
+    issued: Issued, clone: Clone, project: Project
+) -> None:
+    host = clone(issued("trixie"))
+    chain = sh(host, "cat /var/lib/barehost/tls/hello/live/fullchain.pem")
+    assert chain.count("BEGIN CERTIFICATE") >= 2, "without its intermediate a browser believes nobody"
+
+    def handshake(
+        name: str, least: ssl.TLSVersion, most: ssl.TLSVersion, ciphers: str = ""
+    ) -> tuple[str, str]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # asking for an old one is the point
+            context.minimum_version, context.maximum_version = least, most
+        if ciphers:
+            context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+        with (
+            socket.create_connection((host.address, 443), 10) as plain,
+            context.wrap_socket(plain, server_hostname=name) as stream,
+        ):
+            assert stream.selected_alpn_protocol() == "h2"
+            return stream.version() or "", (stream.cipher() or ("",))[0]
+
+    v = ssl.TLSVersion
+    assert handshake(NAME, v.TLSv1_2, v.TLSv1_2)[0] == "TLSv1.2"
+    assert handshake(NAME, v.TLSv1_3, v.TLSv1_3)[0] == "TLSv1.3"
+    for refused in (
+        lambda: handshake(NAME, v.TLSv1, v.TLSv1_1, "ALL"),
+        lambda: handshake(NAME, v.TLSv1_2, v.TLSv1_2, "AES128-SHA:AES256-GCM-SHA384"),  # no forward secrecy
+        lambda: handshake(NAME, v.TLSv1_2, v.TLSv1_2, "ECDHE-ECDSA-AES128-SHA"),  # CBC
+        lambda: handshake("nobody.example.com", v.TLSv1_2, v.TLSv1_3),
+    ):
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            refused()
+    assert ask(host, "/", name=NAME).headers["Location"].startswith("https://")

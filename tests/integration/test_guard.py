@@ -208,7 +208,7 @@ def test_a_changed_port_moves_the_run_and_a_change_that_lets_people_in_stays(
 def test_sudo_that_would_be_lost_stays(bare: Boot, project: Project) -> None:
     host = bare("bookworm", user="deploy")
     body = """
-    yield File('/etc/sudoers.d/zz-own', 'deploy ALL=(ALL) NOPASSWD: /bin/true\\n# %d\\n', mode=0o440)
+    yield File('/etc/sudoers.d/zz-own', 'deploy ALL=(ALL) !ALL\\n# %d\\n', mode=0o440)
 """
     locking(project, host, body, 1)
     project.fails(code=12)
