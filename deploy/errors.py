@@ -68,6 +68,12 @@ class LockoutError(BarehostError):
     exit_code = 12
 
 
+class AlarmError(BarehostError):
+    """A host is not well, as ``status`` shows it: a failed unit, a full disk, a certificate that nobody renews."""
+
+    exit_code = 13
+
+
 class StagingError(BarehostError):
     """A staging host cannot be made on this machine, or not found."""
 

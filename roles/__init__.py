@@ -38,7 +38,9 @@ def roles_of(host: Host, delivery: Delivery = NOTHING, only: Collection[str] = (
     names = [name for name in host.roles if not only or name in only]
     if not only:  # what a host says by a variable of its own needs no role to be named
         names += [
-            name for name in ("ssh", "firewall", "updates") if getattr(host, name) and name not in names
+            name
+            for name in ("ssh", "firewall", "updates", "alerts")
+            if getattr(host, name) and name not in names
         ]
     return [*(_role(host, name, delivery) for name in names), unnamed]
 

@@ -230,6 +230,8 @@ def _secret_of(host: Host) -> str | None:
     """What of a host must not be read by others, as a clause; None when it has nothing of the kind."""
     if host.sudo_password is not None:
         return "it has a sudo password"
+    if host.alerts is not None:
+        return "its alerts are secret"
     for app in host.apps:
         if app.secrets:
             return f"its site {app.name} has secrets ({', '.join(app.secrets)})"

@@ -50,12 +50,14 @@ class Standing:
 class Status:
     """What a fleet showed. standings: in the order of the hosts. failures: one for each host that did not tell.
 
-    notes: what concerns more than one row: releases that differ between hosts, runs that are under way.
+    notes: what concerns more than one row: releases that differ between hosts, runs that are under way. alarms: what is
+    not well on a host, as its alerts would say it: a failed unit, a full disk, a certificate that nobody renews.
     """
 
     standings: tuple[Standing, ...]
     failures: tuple[BarehostError, ...]
     notes: tuple[str, ...]
+    alarms: tuple[str, ...] = ()
 
 
 def status_of(hosts: Sequence[Host], *, password: Callable[[str], Secret] | None = None) -> Status:
@@ -63,12 +65,14 @@ def status_of(hosts: Sequence[Host], *, password: Callable[[str], Secret] | None
     answers = in_threads(lambda host: _ask(host, password) if host.address else _not_up(host), hosts)
     standings: list[Standing] = []
     notes: list[str] = []
+    alarms: list[str] = []
     for answer in answers:
         if not isinstance(answer, BarehostError):
             standings += answer[0]
             notes += answer[1]
+            alarms += answer[2]
     failures = tuple(one for one in answers if isinstance(one, BarehostError))
-    return Status(tuple(standings), failures, (*notes, *differing(standings)))
+    return Status(tuple(standings), failures, (*notes, *differing(standings)), tuple(alarms))
 
 
 def differing(standings: Sequence[Standing]) -> Iterator[str]:
@@ -83,12 +87,12 @@ def differing(standings: Sequence[Standing]) -> Iterator[str]:
             yield f"{site} runs {len(where)} releases at once: {told}"
 
 
-Answer = tuple[list[Standing], list[str]]
+Answer = tuple[list[Standing], list[str], list[str]]
 
 
 def _not_up(host: Host) -> Answer:
     """A staging host that was taken down, or was never up: that is how it is meant to be, and no failure."""
-    return [Standing(host.name, app.name, None, None, "not up") for app in host.apps], []
+    return [Standing(host.name, app.name, None, None, "not up") for app in host.apps], [], []
 
 
 def _ask(host: Host, password: Callable[[str], Secret] | None) -> Answer | BarehostError:
@@ -111,11 +115,11 @@ def script(host: Host, nonce: str) -> Script:
         nonce=nonce,
         names=names,
     )
-    return join([look.script((), nonce), sites])
+    return join([look.script((), nonce), sites, Script(f"(\n{program('alarms')})")])
 
 
 def parse(host: Host, nonce: str, output: bytes) -> Answer:
-    """The standing of every site of the inventory and of the host, and notes. Raises LookError."""
+    """The standing of every site of the inventory and of the host, notes and alarms. Raises LookError."""
     seen = look.parse((), nonce, output)
     parts = output.split(f"\n\x1e{nonce} ".encode())[-1].partition(b"\n")[2].split(f"\x1d{nonce}\n".encode())
     if len(parts) != 3:
@@ -132,7 +136,12 @@ def parse(host: Host, nonce: str, output: bytes) -> Answer:
         notes.append(
             f"{host.name}: a run of {seen.unfinished} was cut short; the next provision takes it back"
         )
-    return [one for one in standings if one.state != "absent"], notes
+    alarms = [f"{host.name}: {line.partition(chr(9))[2]}" for line in _lines(parts[2]) if "\t" in line]
+    return [one for one in standings if one.state != "absent"], notes, alarms
+
+
+def _lines(output: bytes) -> list[str]:
+    return output.decode(errors="replace").splitlines()
 
 
 def _standing(

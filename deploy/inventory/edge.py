@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from deploy.schema.marked import describe
 from deploy.schema.model import Before, Key, Model
+from deploy.shell import Secret
 from deploy.site.values import Network, Port, Unique, Whole
 
 SERVICES = {
@@ -145,6 +146,49 @@ class Updates(Model, frozen=True, kw_only=True):
         """A window is for reboots."""
         if "window" in written and not self.reboot:
             raise ValueError("window is when the host reboots; it needs reboot: true")
+
+
+def _url(value: Any) -> Any:
+    known = value.known() if isinstance(value, Secret) else None
+    if known is not None and not re.fullmatch(r"https?://[!-~]+", known):
+        raise ValueError("expected an http or https URL, as text, {env: NAME} or {file: path}")
+    return value
+
+
+def _command(value: Any) -> Any:
+    known = value.known() if isinstance(value, Secret) else None
+    if known is not None and ("\n" in known or not known.strip()):
+        raise ValueError("expected a command of one line")
+    return value
+
+
+class Alerts(Model, frozen=True, kw_only=True):
+    """Whom the host tells when it is not well, and when that is over; each is a secret."""
+
+    webhook: Annotated[
+        Annotated[Secret, Before(_url)] | None,
+        Key(
+            "a URL that gets a POST with JSON: host, text, alarms, over", "text, {env: NAME} or {file: path}"
+        ),
+    ] = None
+    ping: Annotated[
+        Annotated[Secret, Before(_url)] | None,
+        Key(
+            "a URL that is asked for every five minutes while all is well, for a service that misses it",
+            "text, {env: NAME} or {file: path}",
+        ),
+    ] = None
+    mail: Annotated[
+        Annotated[Secret, Before(_command)] | None,
+        Key(
+            "a command that gets the text, run as root, such as 'mail -s alert ops@example.com'", "a command"
+        ),
+    ] = None
+
+    def check(self, written: Collection[str]) -> None:
+        """Somebody must be told."""
+        if not (self.webhook or self.ping or self.mail):
+            raise ValueError("expected webhook, ping or mail: nobody would be told")
 
 
 def _updates(value: Any) -> Any:

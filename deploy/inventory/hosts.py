@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import InputError
-from deploy.inventory.edge import FirewallRules, Ssh, Updates
+from deploy.inventory.edge import Alerts, FirewallRules, Ssh, Updates
 from deploy.inventory.groups import mapping
 from deploy.inventory.scope import Scope
 from deploy.inventory.secrets import FORMS, secret, within
@@ -44,7 +44,7 @@ class Host(Endpoint):
     groups: every group it is in but ``all``, the most general first.
     defined: by site, the groups (``all`` among them) whose variables define it; none where only the host's own do.
     vars: its variables, the connection's and ``apps`` included only as far as they hold no secret.
-    roles: names of roles, in the order they are evaluated. firewall, ssh, updates: None: left alone.
+    roles: names of roles, in the order they are evaluated. firewall, ssh, updates, alerts: None: left alone.
     sharing: by site of which something runs on one host alone, the hosts that share it, the one that it is for first.
     """
 
@@ -56,6 +56,7 @@ class Host(Endpoint):
     firewall: FirewallRules | None = None
     ssh: Ssh | None = None
     updates: Updates | None = None
+    alerts: Alerts | None = None
     sharing: Mapping[str, tuple[Host, ...]] = field(default_factory=Frozen, repr=False, compare=False)
 
     def is_first(self, site: str) -> bool:
@@ -103,7 +104,7 @@ class Building:
         reached, given = connection(self._raw, self._scope, self._secret)
         options = ssh_options(self._raw, self._scope)
         with quietly():
-            variables = self._scope.frozen(without=SECRET_VARS | {"apps"})
+            variables = self._scope.frozen(without=SECRET_VARS | {"apps", "alerts"})
         return Host(
             name=self._name,
             address=reached.ansible_host or (None if reached.barehost_staging else self._name),
@@ -123,6 +124,7 @@ class Building:
             firewall=reached.firewall,
             ssh=self._ssh(reached, given),
             updates=reached.updates,
+            alerts=reached.alerts,
             project=self._project,
             connect_timeout=reached.connect_timeout,
         )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from deploy.errors import InputError
-from deploy.inventory.edge import FirewallValue, Ssh, UpdatesValue
+from deploy.inventory.edge import Alerts, FirewallValue, Ssh, UpdatesValue
 from deploy.inventory.scope import Scope, revealed
 from deploy.schema.marked import Map, Mark, Written, describe, nearest
 from deploy.schema.model import Before, Key, Model, keys, validated
@@ -118,6 +118,9 @@ class Connection(Model, frozen=True, kw_only=True):
             "true, false or a mapping",
         ),
     ] = None
+    alerts: Annotated[
+        Alerts | None, Key("whom the host tells when it is not well; default: nobody", "a mapping")
+    ] = None
     roles: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_]*\Z")], ...],
         Key("what the host is: roles, in the order they are evaluated", "a list of names of roles"),
@@ -160,6 +163,7 @@ CLAIMED = {
     "apps": "the sites that Barehost serves",
     "firewall": "the ports that Barehost opens",
     "ssh": "how Barehost sets the ssh server",
+    "alerts": "whom the host tells when it is not well",
     "updates": "the updates that the host installs by itself",
 }
 """Variables without a prefix that mean something here, and may mean something else to another program."""
@@ -184,7 +188,9 @@ def connection(raw: Map, scope: Scope, secret: Callable[[Any, Mark], Secret]) ->
             continue
         mark = raw.marks[name]
         if name in SECRET_VARS:
-            value = None if raw[name] is None else secret(scope.later(raw[name], mark), mark)
+            value: Any = None if raw[name] is None else secret(scope.later(raw[name], mark), mark)
+        elif name == "alerts" and isinstance(raw[name], Map):
+            value = _secrets(raw[name], scope, secret)
         else:
             value = revealed(scope[name])
         if value is None and target in names:
@@ -203,6 +209,12 @@ def connection(raw: Map, scope: Scope, secret: Callable[[Any, Mark], Secret]) ->
         except InputError as error:
             raise InputError(f"{error}{claimed(name)}") from None
     return validated(Connection, chosen), chosen
+
+
+def _secrets(given: Map, scope: Scope, secret: Callable[[Any, Mark], Secret]) -> Map:
+    """A mapping whose values are secrets, each in any of its forms."""
+    found = {key: secret(scope.later(one, given.marks[key]), given.marks[key]) for key, one in given.items()}
+    return Map(given.mark, found, given.marks)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -61,6 +61,8 @@ class Choice:
         apps = [app for one in hosts for app in one.apps]
         secrets = [one.sudo_password for one in hosts if one.sudo_password is not None]
         secrets += [secret for app in apps for secret in app.confidential]
+        alerts = [one.alerts for one in hosts if one.alerts is not None]
+        secrets += [secret for one in alerts for secret in (one.webhook, one.ping) if secret is not None]
         secrets += [secret for one in hosts for secret in within(one.vars)]
         mask(secrets)
         for app in apps if reveal is not None else ():

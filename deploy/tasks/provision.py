@@ -81,6 +81,7 @@ def status(
 ) -> int:
     """Say what runs where: site, release, since when, and whether it runs what lies on the disk."""
     from deploy import report
+    from deploy.errors import AlarmError
     from deploy.fleet.status import status_of
     from deploy.report.standings import table
 
@@ -89,9 +90,12 @@ def status(
         report.table(*table(status, json=json), json=json)
     for note in status.notes:
         report.say(f"Attention: {note}", json=json)
+    for alarm in status.alarms:
+        report.say(f"Not well: {alarm}", json=json)
     for error in status.failures:
         report.error(error, json=json)
-    return max((error.exit_code for error in status.failures), default=0)
+    unwell = AlarmError.exit_code if status.alarms else 0
+    return max((error.exit_code for error in status.failures), default=unwell)
 
 
 @task(help={"site": "only the checks of this site; default: those of the hosts and of every site"})

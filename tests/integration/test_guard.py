@@ -73,7 +73,10 @@ def test_a_stranger_finds_the_ports_that_were_asked_for_and_no_other(
     assert reached(host, 9999) == "open"
     plan = project.run("plan", "--json")
     assert plan.code == 2 and "firewall:barehost" in plan.out, plan.said
+    unwell = project.run("status")
+    assert unwell.code == 13 and "firewall" in unwell.out, unwell.said
     project.provision()
+    assert project.run("status").code == 0
     assert reached(host, 9999) == "silent"
     sh(host, "systemctl restart nftables.service")  # flushes all; ours comes back with it
     until(lambda: reached(host, 9999) == "silent", what="who flushes all rules takes ours along")

@@ -42,6 +42,7 @@ def answer(
     told: dict[str, str] | None = None,
     *,
     site: str = "hello",
+    alarms: str = "",
 ) -> bytes:
     """What a host says whose only site is ``site``; empty ``activation``: never activated."""
     state = ACTIVATION if activation is None else activation
@@ -53,13 +54,19 @@ def answer(
         f"\n\x1e{NONCE} status 0\n"
         f"os debian\nversion 12\napp {site} {number} {release} - -\n"
         f"\n\x1e{NONCE} facts 0\n"
-        f"{look}\n\0\x1d{NONCE}\n{about}\n\x1d{NONCE}\n"
+        f"{look}\n\0\x1d{NONCE}\n{about}\n\x1d{NONCE}\n{alarms}"
     ).encode()
 
 
 def standing(output: bytes, host: Host | None = None) -> Standing:
-    (one,), _ = parse(host or serving(), NONCE, output)
+    (one,), *_ = parse(host or serving(), NONCE, output)
     return one
+
+
+def test_what_is_not_well_is_said_with_the_host_before_it() -> None:
+    told = answer(alarms="unit\tbad.service has failed\ndisk\t/ is 91% full\n")
+    assert parse(serving(), NONCE, told)[2] == ["web1: bad.service has failed", "web1: / is 91% full"]
+    assert parse(serving(), NONCE, answer())[2] == []
 
 
 def serving(*sites: str, state: str = "present") -> Host:
