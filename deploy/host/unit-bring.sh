@@ -14,6 +14,7 @@ active() { ask && is_active; }
 # Reloads by SIGHUP to the main process. The proof is asked for at once, and finds the children that it had before.
 hup() {
   wait "$asking" && is_active || return
+  [ "${main:-0}" -gt 0 ] || return # 0 would be every process of this run
   proven=by-itself # what answers is running, and it is the same invocation
   before=; { read -r before < "/proc/$main/task/$main/children"; } 2>/dev/null
   kill -s HUP "$main"

@@ -27,9 +27,9 @@ from tests.unit.fakes.fake import Thing
 from tests.unit.fakes.sandbox import NONCE, Sandbox, needs_root
 
 
-def program(*changes: Change, id: str = "one", through: Phase = Phase.LEAVE) -> Program:
+def program(*changes: Change, id: str = "one", through: Phase = Phase.LEAVE, partly: bool = False) -> Program:
     plan = Plan("web1", changes)
-    return compile_plan(plan, id=id, nonce=NONCE, about="ada@desk provision", through=through)
+    return compile_plan(plan, id=id, nonce=NONCE, about="ada@desk provision", through=through, partly=partly)
 
 
 def create(resource: Resource) -> Change:
@@ -386,6 +386,12 @@ class TestScopes:
         assert f"lost {one.scopes.index('a')}" in events
         assert self.files(box) == {"host", "b"}
         assert box.left == []
+        assert " partly ada@desk" in (box.box / "log").read_text()
+
+    @needs_root
+    def test_of_a_run_that_has_lost_a_scope_before_the_log_never_ends_with_done(self, box: Sandbox):
+        code, events = box.run(program(create(Thing("a")), partly=True))
+        assert (code, events[-1]) == (0, "finished partly")
         assert " partly ada@desk" in (box.box / "log").read_text()
 
     @needs_root

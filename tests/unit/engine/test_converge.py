@@ -14,6 +14,7 @@ from msgspec import structs
 from deploy.engine.converge import PASSES, Wishes, converge
 from deploy.engine.declare import declared
 from deploy.engine.events import Event, Failure, Note, Planned, Report
+from deploy.engine.reach import Ending
 from deploy.errors import ApplyError, HostError, InputError, LockedError, LookError, UnsettledError
 from deploy.facts import Facts
 from deploy.inventory.hosts import Host
@@ -383,6 +384,14 @@ def test_a_scope_that_does_not_settle_fails_by_itself():
         ("a", UnsettledError.exit_code)
     ]
     assert host.states["thing:switch b"] == {"value": "new"}
+
+
+def test_once_a_scope_was_lost_no_later_apply_of_the_run_is_logged_as_done():
+    package, code = Thing("lacks", at=Phase.PACKAGES, scope="a"), Thing("code", scope="b")
+    host = FakeHost(breaks_at=package.id)
+    run = Run(host, says(package, code))
+    assert run.report.changed == (code.id,)
+    assert host.endings == [Ending.PARTLY, Ending.PARTLY]
 
 
 def test_the_hosts_failure_comes_before_those_of_its_scopes():

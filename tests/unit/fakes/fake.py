@@ -65,7 +65,7 @@ class FakeHost:
     they are. breaks_at, lost_at: id whose step fails, or at which the host ends the run. under_way: runs that
     are found running, one a look. late: how often another apply is first, which does what this one was to do.
     held_by: who holds its lock, None: nobody. dies_at: the call at which the
-    connection goes, for good. calls: what was asked, in order.
+    connection goes, for good. calls: what was asked, in order. endings: how its own log has each apply that ended.
     """
 
     states: dict[str, State] = field(default_factory=dict)
@@ -85,6 +85,7 @@ class FakeHost:
     armed: bool = False
     calls: list[str] = field(default_factory=list)
     abouts: list[str] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
 
     round_trips: int = 0
     sent: int = 0
@@ -179,7 +180,9 @@ class FakeHost:
                 continue
             emit(StepFinished(plan.host, step.label, 0, 0.1))
             self._set(change)
-        ending = Ending.PARTLY if broken else Ending.HELD if guarded else Ending.DONE
+        whole = Ending.PARTLY if partly else Ending.DONE
+        ending = Ending.PARTLY if broken else Ending.HELD if guarded else whole
+        self.endings.append(ending)
         return Outcome(ending, (*broken.values(),))
 
     def _failed(

@@ -252,8 +252,9 @@ class TestOnDisk:
         assert done.returncode == 0
         assert (box.box / "systemctl").read_text() == ""
 
-    def test_a_service_that_is_not_there_for_its_signal_says_so(self, box: Sandbox):
-        done = self.bring(box, replace(self.unit(box), hup=True), 2**22 + 1)
+    @pytest.mark.parametrize("main", [2**22 + 1, 0], ids=["gone", "active without a process"])
+    def test_a_service_that_is_not_there_for_its_signal_says_so(self, box: Sandbox, main: int):
+        done = self.bring(box, replace(self.unit(box), hup=True), main)
         assert done.returncode == 1
         assert b"the reload of x.service failed" in done.stdout
 
