@@ -22,6 +22,7 @@ from deploy.resources.package import Package
 from deploy.resources.path import Directory
 from deploy.resources.tree import EXCLUDE, Tree
 from deploy.resources.venv import Venv, key
+from deploy.roles.backups import before_migrating
 from deploy.roles.servers import Server, server_of
 from deploy.roles.static import BROTLI
 from deploy.shell import program, sh
@@ -29,6 +30,7 @@ from deploy.site.app import App
 from deploy.site.processes import Timer
 from deploy.site.release import Delivery, Release
 from deploy.site.schedule import calendars
+from deploy.site.services import environment
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "armhf": "armv7l"}
 """Debian's name of an architecture → what Python's markers call it."""
@@ -40,6 +42,10 @@ def app(host: Host, facts: Facts, delivery: Delivery) -> Iterator[Resource]:
     A run that is about one site has a release for that one only, and leaves the others as they are.
     """
     for site in host.apps:
+        if site.state == "present" and environment(site) and "services" not in host.roles:
+            raise InputError(
+                f"{host.name}: {site.name} has a database or redis: put services before app in roles"
+            )
         if site.state == "absent":
             yield Leaving(site.name, purge=delivery.purge, scope=site.name)
         elif site.name in delivery.releases:
@@ -106,7 +112,10 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         yield built(app, facts, wanted, id, needs, env)
         if app.migrate and delivery.migrating(app.name):
             secrets = tuple(app.secrets.values())
-            yield Migrated(app.name, id, packages, app.migrate, env, secrets, scope=app.name)
+            migration = Migrated(app.name, id, packages, app.migrate, env, secrets, scope=app.name)
+            if app.backup is not None and app.backup.before_migrate:
+                yield before_migrating(app, migration)
+            yield migration
 
     more = beside(app, app.processes or {}, host.project, first=host.is_first(app.name))
     yield Activation(
@@ -235,7 +244,7 @@ def built(app: App, facts: Facts, release: Release, id: str, venv: Venv, env: by
 
 
 def variables(app: App, release: str, venv: str) -> bytes:
-    """The environment file of the site's processes and commands: its ``env``, with its places, and ``secrets``."""
+    """The environment file of the site's processes and commands: services, ``env`` with its places, ``secrets``."""
     places = {
         "{release}": f"{app.root}/releases/{release}",
         "{venv}": f"{app.root}/venvs/{venv}",
@@ -243,7 +252,8 @@ def variables(app: App, release: str, venv: str) -> bytes:
         "{root}": app.root,
     }
     pattern = re.compile("|".join(map(re.escape, places)))
-    values = {name: pattern.sub(lambda found: places[found[0]], value) for name, value in app.env.items()}
+    values = environment(app)
+    values |= {name: pattern.sub(lambda found: places[found[0]], value) for name, value in app.env.items()}
     values |= {name: secret.reveal() for name, secret in app.secrets.items()}
     return environment_file(values).encode()
 

@@ -237,6 +237,7 @@ class _Rollout:
         wishes = Wishes(
             about=self.course.about,
             through=through,
+            only_checked=frozenset({Phase.SERVICES}),
             leave_out=frozenset(app.name for app in host.apps if app.name not in releases),
             elsewhere=self.course.elsewhere,
         )

@@ -30,6 +30,14 @@ for failed in /var/lib/barehost/tls/*/failed; do
   say certificate "$site has no certificate: $(sed -n 's/^reason=//p' "$failed")"
 done
 
+for standing in /var/lib/barehost/backups/*/standing; do
+  [ -e "$standing" ] || continue
+  { read -r until; read -r wrong; } < "$standing"
+  site=${standing%/standing}; site=${site##*/}
+  if [ -n "$wrong" ]; then say backup "$site: $wrong"
+  elif [ "$now" -gt "$until" ]; then say backup "$site: the newest backup is too old: journalctl -u barehost-backup-$site"; fi
+done
+
 [ ! -e /var/lib/barehost/guard/armed ] || say unfinished "a change waits for somebody to log in, else it goes back"
 [ ! -e /run/reboot-required ] || say reboot "an update waits for a reboot: $(tr '\n' ' ' < /run/reboot-required.pkgs 2>/dev/null)"
 

@@ -72,6 +72,10 @@ class Host(Endpoint):
         raise InputError(f"{self.name} has no site {name!r}{nearest(name, known)}")
 
 
+SECRETS = ("secrets", "backup_secrets")
+"""The keys of a site whose values are secret."""
+
+
 class Building:
     """Makes a :class:`Host` of the variables of one.
 
@@ -200,7 +204,7 @@ class Building:
 
     def _value(self, key: str, value: Any, mark: Mark) -> Any:
         """What one key of a site holds: secrets where they belong, and nowhere else."""
-        if key == "secrets":
+        if key in SECRETS:
             return self._secrets(value, mark)
         inside = SECRET_INSIDE.get(key, {})
         if isinstance(value, Map) and inside.keys() & value.keys():

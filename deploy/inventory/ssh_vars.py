@@ -17,7 +17,7 @@ from deploy.schema.model import Before, Key, Model, keys, validated
 from deploy.shell import Secret
 from deploy.site.values import Port, Seconds
 
-DEFAULT_ROLES = ("base", "python", "nginx", "static", "app")
+DEFAULT_ROLES = ("base", "python", "nginx", "static", "services", "app")
 
 
 def _plain_text(what: str) -> Before:

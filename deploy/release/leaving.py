@@ -20,8 +20,8 @@ ENDING_SECONDS = 300
 class Leaving(Resource):
     """The site ``app`` is not wanted here: its instances stop, its code, venvs and activations go.
 
-    purge: its shared data and its account go as well; without it they stay, and a later ``state: present``
-    finds them.
+    purge: its shared data, its databases and its account go as well; without it they stay, and a later
+    ``state: present`` finds them. Backups stay in any case.
     """
 
     phase: ClassVar[Phase] = Phase.LEAVE
@@ -60,7 +60,7 @@ class Leaving(Resource):
     def steps(cls, changes: Sequence[Change[Self]]) -> Iterator[Step]:
         for change in changes:
             one = change.resource
-            text = _LEAVE + (_PURGE if one.purge else "")
+            text = _LEAVE + _SERVICES + (_PURGE if one.purge else "")
             values: dict[str, str | int] = {"numbers": NUMBERS} if one.purge else {}
             values |= {
                 "app": one.app,
@@ -76,4 +76,6 @@ _LEFT = program("leaving-look")
 
 _LEAVE = UNITS + program("leaving")
 
-_PURGE = program("leaving-purge")
+_SERVICES = program("leaving-services")
+
+_PURGE = program("postgres") + program("leaving-purge-services") + program("leaving-purge")

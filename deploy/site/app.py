@@ -12,9 +12,11 @@ from deploy.schema.marked import path_from
 from deploy.schema.model import After, Frozen, Key, Model
 from deploy.shell import Secret
 from deploy.site import checks, edge
+from deploy.site.backup import BACKUP, Backup
 from deploy.site.edge import Auth, Headers, HstsValue, Paths, TlsValue
 from deploy.site.names import NAME
 from deploy.site.processes import Processes, Timers
+from deploy.site.services import DATABASE, REDIS, Database, Redis
 from deploy.site.values import (
     Absolute,
     EnvName,
@@ -251,6 +253,29 @@ class App(Model, frozen=True, kw_only=True):
         ),
         After(Frozen),
     ] = Frozen()
+    database: Annotated[
+        Database | None,
+        Key("a database of its own on the host, in DATABASE_URL", "postgresql or a mapping"),
+        DATABASE,
+    ] = None
+    redis: Annotated[
+        Redis | None,
+        Key("Redis of its own, in REDIS_URL: a cache, a queue or both", "cache, queue, a list or a mapping"),
+        REDIS,
+    ] = None
+    backup: Annotated[
+        Backup | None,
+        Key("backups of its database and its shared data; true: as by default", "true or a mapping"),
+        BACKUP,
+    ] = None
+    backup_secrets: Annotated[
+        Mapping[EnvName, SecretValue],
+        Key(
+            "what the place of its backups wants, never shown to the site: RESTIC_PASSWORD, SSH_KEY, …",
+            "a mapping of names to text, {env: NAME} or {file: path}",
+        ),
+        After(Frozen),
+    ] = Frozen()
     workers: Annotated[
         Literal["auto"] | Annotated[Whole, Meta(ge=1, le=512)],
         Key("processes that serve; auto: from the host's cores", "auto or a whole number from 1 to 512"),
@@ -391,7 +416,7 @@ class App(Model, frozen=True, kw_only=True):
     @property
     def confidential(self) -> list[Secret]:
         """Every secret that it has, in whichever of its keys."""
-        return edge.confidential(self)
+        return [*edge.confidential(self), *self.backup_secrets.values()]
 
     def check(self, written: Collection[str]) -> None:
         """Keys that make sense only together."""

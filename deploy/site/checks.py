@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from deploy.site import edge
+from deploy.site.backup import complete
 from deploy.site.names import check_unit, is_address
 from deploy.site.servers import fits
+from deploy.site.services import taken
 
 if TYPE_CHECKING:
     from deploy.site.app import App
@@ -36,6 +38,8 @@ def together(app: App, written: Collection[str]) -> None:
         raise ValueError(f"a sync worker has one thread, found threads: {app.threads}; choose gthread")
     if both := sorted(app.env.keys() & app.secrets.keys()):
         raise ValueError(f"{both[0]} stands under both env and secrets")
+    taken(app)
+    complete(app)
     if both := sorted(app.static.keys() & app.media.keys()):
         raise ValueError(f"{both[0]} stands under both static and media")
     for outer, inner in ((a, b) for a in app.static for b in app.static if a != b and b.startswith(a)):

@@ -38,12 +38,14 @@ class Delivery(Struct, frozen=True):
 
     releases: by site, the one it gets where it has none, or the one it is to have; other sites stay as they are.
     purge: sites with ``state: absent`` lose their shared data too.
+    services: whether it brings services (databases, caches); otherwise they are looked at and left as they are.
     migrates: sites whose migrations, once a release, run on this host; None: those of all its sites.
     """
 
     releases: Mapping[str, Release] = field(default_factory=dict)
     purge: bool = False
     migrates: frozenset[str] | None = None
+    services: bool = True
 
     def migrating(self, site: str) -> bool:
         """Whether the site's migrations run on this host."""

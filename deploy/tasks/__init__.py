@@ -12,7 +12,7 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 """Invoke turns bytecode off, so that none lies beside a tasks.py. A library that nobody has compiled, as in a checkout,
 would be compiled by every command: 100 ms. Who says -B or PYTHONDONTWRITEBYTECODE is still obeyed."""
 
-from deploy.tasks import hosts, project, provision, release, sites, staging  # noqa: E402
+from deploy.tasks import hosts, project, provision, release, services, sites, staging  # noqa: E402
 from deploy.tasks.commandline import Commands  # noqa: E402
 
 gc.set_threshold(50_000, 20, 20)
@@ -35,6 +35,10 @@ namespace = Collection(
     sites.maintenance,
     sites.logs,
     sites.run,
+    services.backup,
+    services.backups,
+    services.restore,
+    services.db,
     project.init,
     hosts=Collection.from_module(hosts),
     staging=Collection.from_module(staging),

@@ -49,6 +49,8 @@ ELSEWHERE = {
     "deploy/verify/*": "tests/integration/test_verify.py",  # asks hosts
     "roles/auth.py": "tests/unit/templates/test_edge.py",  # a real Nginx reads what it writes
     "roles/certificates.py": "tests/integration/test_certificates.py",
+    "roles/postgresql.py": "tests/unit/roles/test_services.py",  # said together
+    "roles/redis.py": "tests/unit/roles/test_services.py",
     "roles/servers/*": "tests/unit/roles/servers/test_servers.py",  # one table for all servers
     "bench/*": "tests/unit/bench/test_series.py",  # measures real hosts; here with commands of a shell
 }

@@ -82,20 +82,27 @@ def status(
     """Say what runs where: site, release, since when, and whether it runs what lies on the disk."""
     from deploy import report
     from deploy.errors import AlarmError
+    from deploy.fleet.backups import backups_of
     from deploy.fleet.status import status_of
     from deploy.report.standings import table
 
-    status = status_of(choice.hosts(), password=password_once())
+    hosts = choice.hosts()
+    status = status_of(hosts, password=password_once())
     if status.standings or not status.failures:
         report.table(*table(status, json=json), json=json)
     for note in status.notes:
         report.say(f"Attention: {note}", json=json)
-    for alarm in status.alarms:
+    kept = backups_of(hosts, password=password_once())
+    if kept.standings:
+        report.table(*kept.table(json=json), json=json)
+    alarms = tuple(dict.fromkeys((*status.alarms, *kept.alarms)))  # the host itself says most of them
+    for alarm in alarms:
         report.say(f"Not well: {alarm}", json=json)
-    for error in status.failures:
+    failures = (*status.failures, *kept.failures)
+    for error in failures:
         report.error(error, json=json)
-    unwell = AlarmError.exit_code if status.alarms else 0
-    return max((error.exit_code for error in status.failures), default=unwell)
+    unwell = AlarmError.exit_code if alarms else 0
+    return max((error.exit_code for error in failures), default=unwell)
 
 
 @task(help={"site": "only the checks of this site; default: those of the hosts and of every site"})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deploy.transport.connections import Connections
 
 ROLES = ("app",)
-"""The roles that a release is about; the rest of a host is provision's."""
+"""The roles that a rollout is about; the rest of a host is provision's. A release looks at services as well."""
 
 SITE = "only this site; default: every site of the chosen hosts"
 
@@ -123,13 +123,17 @@ def rollback(
 @task(help={"site": SITE, "process": "only this process, which finishes its job first"})
 def restart(context: Context, choice: Choice, course: Course, output: Output, process: str = "") -> int:
     """Start the current release anew beside itself and switch: a restart without a lost request."""
+    if process:
+        return _restart_process(choice.hosts(), course.site, process)
+    return renew(choice.hosts(), course, output)
+
+
+def renew(hosts: Sequence[Host], course: Course, output: Output) -> int:
+    """Start the current release of a site (or all) anew on these hosts, each proven; returns the exit code."""
     from deploy.errors import InputError
     from deploy.release.source import whoami
     from deploy.site.release import Release
 
-    hosts = choice.hosts()
-    if process:
-        return _restart_process(hosts, course.site, process)
     held, lost = _held(hosts, course.site, course.max_fail)
     run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
@@ -254,7 +258,7 @@ def _with(
         apps = [app for app in host.apps if app.state == "present" and (not site or app.name == site)]
         if apps:
             done.append(host)
-            brought[host.name] = Delivery({app.name: release(host, app) for app in apps})
+            brought[host.name] = Delivery({app.name: release(host, app) for app in apps}, services=False)
     if not done:
         raise InputError(f"none of the chosen hosts has {f'a site {site!r}' if site else 'any site'}")
     return done, brought
@@ -332,11 +336,12 @@ def _roll(
         functools.partial(end_elsewhere, password=password_once()),
     )
     names = [one.name for one in hosts]
+    only = (*ROLES, "services") if what == "release" else ROLES
     with report.reporter(json=output.json, verbose=output.v, diff=False, hosts=names) as shown:
         reports = rollout.rollout(
             hosts,
             deliveries,
-            lambda host, delivery: roles_of(host, delivery, only=ROLES),
+            lambda host, delivery: roles_of(host, delivery, only=only),
             way,
             shown,
             state=state(),

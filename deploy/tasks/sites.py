@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -17,7 +17,8 @@ from invoke import Context
 from deploy.tasks.common import INTERRUPTED, Choice, leave, password_once, present, task
 
 if TYPE_CHECKING:
-    pass
+    from deploy.inventory.hosts import Host
+    from deploy.site.app import App
 
 
 @task(positional=["state"], help={"state": "on or off", "site": "only this site; default: all"})
@@ -128,10 +129,7 @@ def run(
     site: str = "",
 ) -> int:
     """Run a command in a site's current release, with its venv and environment: `invoke run --host web1 -- argv...`."""
-    from deploy import report, transport
     from deploy.errors import InputError
-    from deploy.release.everyday import STDIN, command
-    from deploy.transport.session import each
 
     argv = (
         sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
@@ -143,6 +141,15 @@ def run(
     for one in hosts:
         if len(sites[one.name]) != 1:
             raise InputError(f"{one.name} has several sites; say which with --site")
+    return in_site(hosts, sites, argv)
+
+
+def in_site(hosts: Sequence[Host], sites: Mapping[str, Sequence[App]], argv: Sequence[str]) -> int:
+    """Run ``argv`` in the first of each host's sites: on a terminal where this is one, else with what is piped in."""
+    from deploy import report, transport
+    from deploy.release.everyday import STDIN, command
+    from deploy.transport.session import each
+
     if sys.stdin.isatty() and sys.stdout.isatty() and len(hosts) == 1:
         (only,) = hosts
         return transport.interact(only, command(sites[only.name][0], argv, terminal=True))
