@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 from deploy.errors import LookError
 from deploy.shell import Script, program
@@ -18,6 +19,7 @@ class AppFacts(Struct, frozen=True):
     activation: its number; None when the site was never activated.
     release: id of the release that serves; venv: name of its folder under ``venvs/``; None as above.
     manifest: digest of the code it was staged from, as its tree recorded it; None when not recorded.
+    procfile: the text of the Procfile in the release that serves; empty where it has none.
     """
 
     name: str
@@ -25,6 +27,7 @@ class AppFacts(Struct, frozen=True):
     release: str | None = None
     venv: str | None = None
     manifest: str | None = None
+    procfile: str = ""
 
 
 class Facts(Struct, frozen=True):
@@ -79,6 +82,8 @@ def parse(output: bytes) -> Facts:
         key, _, value = line.partition(" ")
         if key == "app":
             apps.append(_app(value))
+        elif key == "procfile" and apps:  # of the site before it
+            apps[-1] = replace(apps[-1], procfile=f"{apps[-1].procfile}{value}\n")
         elif value:
             found[key] = value.strip()
     if "os" not in found:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from deploy.errors import InputError
 from deploy.facts import AppFacts, Facts
@@ -25,9 +27,11 @@ from deploy.resources.venv import Venv, key
 from deploy.roles.backups import before_migrating
 from deploy.roles.servers import Server, server_of
 from deploy.roles.static import BROTLI
+from deploy.schema.text import Unreadable, text_of
 from deploy.shell import program, sh
 from deploy.site.app import App
-from deploy.site.processes import Timer
+from deploy.site.checks import distinct
+from deploy.site.processes import PROCFILE, Process, Timer, from_procfile
 from deploy.site.release import Delivery, Release
 from deploy.site.schedule import calendars
 from deploy.site.services import environment
@@ -117,7 +121,14 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
                 yield before_migrating(app, migration)
             yield migration
 
-    more = beside(app, app.processes or {}, host.project, first=host.is_first(app.name))
+    processes = app.processes
+    if processes is None:
+        if wanted.folder is None:
+            text = wanted.procfile
+        else:
+            text = now.procfile if advice is not None else procfile(wanted.folder)
+        processes = of_procfile(host, app, text)
+    more = beside(app, processes, host.project, first=host.is_first(app.name))
     yield Activation(
         app=app.name,
         release=id,
@@ -139,6 +150,27 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         advice=advice,
         scope=app.name,
     )
+
+
+def procfile(folder: Path) -> str:
+    """The text of the source's Procfile, empty where it has none."""
+    try:
+        return text_of(folder / PROCFILE)
+    except Unreadable:
+        return ""
+
+
+def of_procfile(host: Host, app: App, text: str) -> Mapping[str, Process]:
+    """The processes that a Procfile names. Raises InputError where their units would be another site's."""
+    found = from_procfile(text, f"{app.name}: {PROCFILE}")
+    if found:
+        try:
+            distinct(
+                structs.replace(one, processes=found) if one.name == app.name else one for one in host.apps
+            )
+        except ValueError as error:
+            raise InputError(f"{host.name}: {PROCFILE}: {error.args[0]}") from None
+    return found
 
 
 def checked(app: App, name: str, timer: Timer, facts: Facts) -> Iterator[Resource]:

@@ -288,7 +288,9 @@ class _Rollout:
         A host that failed has gone back by itself, unless its run was cut off: it is looked at all the same.
         """
         back = {
-            app.name: Release(app.release, None, ship=True, venv=app.venv, by=self.course.about)
+            app.name: Release(
+                app.release, None, ship=True, venv=app.venv, by=self.course.about, procfile=app.procfile
+            )
             for app in member.before.apps
             if app.release is not None and app.venv is not None and app.name in sites
         }

@@ -59,7 +59,11 @@ for app in $apps; do
     record=/var/lib/barehost/trees/${record%% *}/manifest
     [ -e "$record" ] && read -r manifest < "$record"
   fi
+  procfile=$release/Procfile
   release=${release##*/} venv=${venv##*/}
   printf 'app %s %s %s %s %s\n' "$app" "${current:--}" "${release:--}" "${venv:--}" "${manifest:--}"
+  if [ -n "$release" ] && [ -f "$procfile" ] && [ ! -L "$procfile" ]; then # a build could make it a link
+    while IFS= read -r line || [ -n "$line" ]; do printf 'procfile %s\n' "$line"; done < "$procfile"
+  fi
 done
 :

@@ -151,7 +151,9 @@ class Updates(Model, frozen=True, kw_only=True):
 def _url(value: Any) -> Any:
     known = value.known() if isinstance(value, Secret) else None
     if known is not None and not re.fullmatch(r"https?://[!-~]+", known):
-        raise ValueError("expected an http or https URL, as text, {env: NAME} or {file: path}")
+        raise ValueError(
+            "expected an http or https URL, as text, {env: NAME}, {file: path} or {command: PROGRAM}"
+        )
     return value
 
 
@@ -168,14 +170,15 @@ class Alerts(Model, frozen=True, kw_only=True):
     webhook: Annotated[
         Annotated[Secret, Before(_url)] | None,
         Key(
-            "a URL that gets a POST with JSON: host, text, alarms, over", "text, {env: NAME} or {file: path}"
+            "a URL that gets a POST with JSON: host, text, alarms, over",
+            "text, {env: NAME}, {file: path} or {command: PROGRAM}",
         ),
     ] = None
     ping: Annotated[
         Annotated[Secret, Before(_url)] | None,
         Key(
             "a URL that is asked for every five minutes while all is well, for a service that misses it",
-            "text, {env: NAME} or {file: path}",
+            "text, {env: NAME}, {file: path} or {command: PROGRAM}",
         ),
     ] = None
     mail: Annotated[

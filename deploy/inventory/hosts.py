@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import InputError
+from deploy.inventory.dotenv import variables
 from deploy.inventory.edge import Alerts, FirewallRules, Ssh, Updates
 from deploy.inventory.groups import mapping
 from deploy.inventory.scope import Scope
@@ -24,6 +25,7 @@ from deploy.inventory.ssh_vars import (
 from deploy.inventory.vault import Vault, quietly
 from deploy.schema.marked import List, Map, Mark, nearest, path_from, shown
 from deploy.schema.model import Frozen, keys, validated
+from deploy.schema.text import SECRET, text_of
 from deploy.shell import Secret
 from deploy.site.app import App
 from deploy.site.checks import beside
@@ -197,6 +199,8 @@ class Building:
         for key, value in written.items():
             place = written.marks[key]
             raw.put(key, self._value(key, value, place), place)
+        if "env_file" in raw:
+            self._add_env_file(raw)
         app = validated(App, raw, {"name": name, "project": self._project})
         if app.state == "present":
             self._check_paths(app, raw)
@@ -239,6 +243,32 @@ class Building:
             for key, one in value.items()
         }
         return Map(value.mark, known, value.marks)
+
+    def _add_env_file(self, raw: Map) -> None:
+        """The variables of a site's ``env_file:`` among its secrets; what stands under env and secrets wins.
+
+        Where it cannot be read, that is said when the secrets are needed, and not before.
+        """
+        mark, named = raw.marks["env_file"], raw["env_file"]
+        if not isinstance(named, str) or not named:
+            return  # the model says what is wrong with it
+        path = path_from(self._project, named)
+
+        def refused(ask: bool) -> str:
+            raise mark.error(problem)
+
+        try:
+            found = {name: Secret(value) for name, value in variables(text_of(path, SECRET)).items()}
+        except ValueError as error:  # Unreadable is one
+            problem = f"{shown(path)} cannot be read: {error}"
+            found = {"env_file": Secret.later(refused, str(mark))}
+        known = raw["secrets"] if isinstance(raw.get("secrets"), Map) else Map(mark)
+        env = raw["env"] if isinstance(raw.get("env"), Map) else {}
+        merged = Map(known.mark, dict(known), known.marks)
+        for name, value in found.items():
+            if name not in known and name not in env:
+                merged.put(name, value, mark)
+        raw.put("secrets", merged, raw.marks.get("secrets", mark))
 
     def _refuse_secrets(self, value: Any, mark: Mark) -> None:
         """Everything of a site but its secrets is seen in plans, and by others on the host."""

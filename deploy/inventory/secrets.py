@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shlex
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +16,10 @@ from deploy.schema.marked import Map, Mark, Written, path_from, shown
 from deploy.schema.text import SECRET, Unreadable, text_of
 from deploy.shell import Secret
 
-FORMS = "text, {env: NAME} or {file: path}"
+FORMS = "text, {env: NAME}, {file: path} or {command: PROGRAM}"
+
+COMMAND_SECONDS = 120
+"""How long a program that prints a secret may take: it may ask a person for a passphrase."""
 
 
 def secret(value: Any, mark: Mark, project: Path) -> Secret:
@@ -31,6 +37,8 @@ def secret(value: Any, mark: Mark, project: Path) -> Secret:
         return Secret(str(value))
     if isinstance(value, Map) and len(value) == 1:
         ((kind, name),) = value.items()
+        if kind == "command" and isinstance(name, str):
+            return Secret.later(lambda ask: _printed(name, mark, project, ask=ask), f"{mark}: command {name}")
         if kind in _READERS and isinstance(name, str):
             return Secret.later(lambda ask: _READERS[kind](name, mark, project), f"{mark}: {kind} {name}")
     raise mark.error(f"expected a secret as {FORMS}")
@@ -48,6 +56,36 @@ def _file(name: str, mark: Mark, project: Path) -> str:
         return text_of(path, SECRET).rstrip("\r\n")
     except Unreadable as error:
         raise mark.error(f"the file {shown(path)} cannot be read: {error}") from None
+
+
+def _printed(command: str, mark: Mark, project: Path, *, ask: bool) -> str:
+    """What a program prints, run without a shell in the project's folder; never for what is only to be hidden."""
+    if not ask:
+        raise mark.error(f"the command {command!r} was not run yet")
+    try:
+        return _output(command, project)
+    except ValueError as error:
+        raise mark.error(f"the command {command!r} gave no secret: {error}") from None
+
+
+@functools.cache
+def _output(command: str, project: Path) -> str:
+    """Once a run, however many hosts need it. ValueError where the program fails, with its last words on stderr."""
+    try:
+        done = subprocess.run(
+            shlex.split(command), cwd=project, capture_output=True, timeout=COMMAND_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"it took more than {COMMAND_SECONDS} s") from None
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+    if done.returncode != 0:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ValueError(f"exit code {done.returncode}{': ' + last if last else ''}")
+    try:
+        return done.stdout.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError("it printed something that is no UTF-8 text") from None
 
 
 _READERS: dict[Any, Callable[[str, Mark, Path], str]] = {"env": _variable, "file": _file}

@@ -65,7 +65,10 @@ class Connection(Model, frozen=True, kw_only=True):
     ] = None
     ansible_become_password: Annotated[
         Secret | None,
-        Key("sudo's password, sent only when sudo asks", "text, {env: NAME} or {file: path}"),
+        Key(
+            "sudo's password, sent only when sudo asks",
+            "text, {env: NAME}, {file: path} or {command: PROGRAM}",
+        ),
     ] = None
     ansible_become_user: Annotated[
         Literal["root"] | None,

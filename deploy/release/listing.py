@@ -17,6 +17,7 @@ class Held:
     staged: when it came, UTC. by: who brought it. healthy, failed: when it last was, None for never. left: when it
     was gone back from, None where it never was, or was healthy again since.
     size: KiB of its code, None when its folder is gone. venv: its packages' folder. current: it serves.
+    procfile: the text of its Procfile, empty where it has none.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Held:
     left: str | None
     size: int | None
     current: bool
+    procfile: str = ""
 
     @property
     def state(self) -> str:
@@ -57,7 +59,7 @@ def parse(output: bytes) -> list[Held]:
         if key == "release":
             found.append({"id": value})
         elif found:
-            found[-1][key] = value
+            found[-1][key] = f"{found[-1].get(key, '')}{value}\n" if key == "procfile" else value
             if key == "healthy":
                 found[-1].pop("left", None)
     return [
@@ -72,6 +74,7 @@ def parse(output: bytes) -> list[Held]:
             left=fields.get("left"),
             size=int(fields["size"]) if fields.get("size") else None,
             current=fields["id"] == current,
+            procfile=fields.get("procfile", ""),
         )
         for fields in found
     ]

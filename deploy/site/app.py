@@ -248,8 +248,8 @@ class App(Model, frozen=True, kw_only=True):
     secrets: Annotated[
         Mapping[EnvName, SecretValue],
         Key(
-            "environment that is never shown: text, {env: NAME} of yours, or {file: path}",
-            "a mapping of names to text, {env: NAME} or {file: path}",
+            "environment that is never shown: text, {env: NAME}, {file: path}, or what {command: PROGRAM} prints",
+            "a mapping of names to text, {env: NAME}, {file: path} or {command: PROGRAM}",
         ),
         After(Frozen),
     ] = Frozen()
@@ -272,10 +272,17 @@ class App(Model, frozen=True, kw_only=True):
         Mapping[EnvName, SecretValue],
         Key(
             "what the place of its backups wants, never shown to the site: RESTIC_PASSWORD, SSH_KEY, …",
-            "a mapping of names to text, {env: NAME} or {file: path}",
+            "a mapping of names to text, {env: NAME}, {file: path} or {command: PROGRAM}",
         ),
         After(Frozen),
     ] = Frozen()
+    env_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Key(
+            "a file here with NAME=value lines, which are secrets like those under secrets: and are not shown",
+            "a file, relative to the project",
+        ),
+    ] = None
     workers: Annotated[
         Literal["auto"] | Annotated[Whole, Meta(ge=1, le=512)],
         Key("processes that serve; auto: from the host's cores", "auto or a whole number from 1 to 512"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from deploy.site import edge
@@ -72,10 +72,9 @@ def named(app: App) -> tuple[str, ...]:
     return (*(app.processes or {}), *app.timers)
 
 
-def beside(apps: Sequence[App]) -> None:
-    """Raise ValueError, with the sentence and the site's name, for a site that another one leaves no place."""
-    taken: dict[tuple[str, int], App] = {}
-    nameless: dict[int, App] = {}
+def distinct(apps: Iterable[App]) -> None:
+    """Raise ValueError, with the sentence and the site's name, for units that two sites would have."""
+    apps = list(apps)
     units = {app.name: f"the site {app.name!r}" for app in apps}
     for app in apps:
         for name in named(app):
@@ -84,6 +83,14 @@ def beside(apps: Sequence[App]) -> None:
                 raise ValueError(
                     f"the units of {mine} would be called {unit}, as those of {theirs} are", app.name
                 )
+
+
+def beside(apps: Sequence[App]) -> None:
+    """Raise ValueError, with the sentence and the site's name, for a site that another one leaves no place."""
+    taken: dict[tuple[str, int], App] = {}
+    nameless: dict[int, App] = {}
+    distinct(apps)
+    for app in apps:
         ports = (*app.listen, *([app.tls.port] if app.tls else []))
         for name, port in [
             (name, port)

@@ -221,7 +221,7 @@ class Auth(Model, frozen=True, kw_only=True):
         Mapping[Annotated[str, Before(_user)], Annotated[SecretValue, Before(_password)]],
         Key(
             "names and passwords, asked by the browser; each a secret",
-            "a mapping of names to {env: NAME} or {file: path}",
+            "a mapping of names to {env: NAME}, {file: path} or {command: PROGRAM}",
         ),
         After(Frozen),
     ] = Frozen()

@@ -19,6 +19,7 @@ class Release(Struct, frozen=True):
     left_out: patterns of what is not shipped.
     ship: bring it even where another release serves; otherwise it is only for hosts that have none.
     renew: id of a run that asks for a new activation although nothing differs; empty: none does.
+    procfile: of a release that lies on hosts already, the text of its Procfile; empty: it has none.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Release(Struct, frozen=True):
     by: str = ""
     venv: str = ""
     renew: str = ""
+    procfile: str = ""
     version: str = ""
     within: Path | None = None
     left_out: tuple[str, ...] = ()

@@ -116,7 +116,7 @@ def _secret(value: Any) -> Any:
     if isinstance(value, str):
         value = Secret(value)
     if not isinstance(value, Secret):
-        raise ValueError("expected text, {env: NAME} or {file: path}")
+        raise ValueError("expected text, {env: NAME}, {file: path} or {command: PROGRAM}")
     if _CONTROL.search(value.known() or ""):
         raise ValueError("expected a secret without control characters")
     return value

@@ -103,8 +103,8 @@ def rollback(
     def earlier(host: Host, app: App) -> Release:
         if host.name in lost:
             return Release("", None)
-        venv = next(one.venv for one in held[app.name][host.name] if one.id == back[app.name].id)
-        return Release(back[app.name].id, None, ship=True, by=whoami(), venv=venv)
+        there = next(one for one in held[app.name][host.name] if one.id == back[app.name].id)
+        return Release(there.id, None, ship=True, by=whoami(), venv=there.venv, procfile=there.procfile)
 
     picked, brought = _with(hosts, course.site, earlier)
     for name, by_host in held.items():
@@ -143,7 +143,15 @@ def renew(hosts: Sequence[Host], course: Course, output: Output) -> int:
         current = next((one for one in held[app.name][host.name] if one.current), None)
         if current is None:
             raise InputError(f"{host.name} serves no release of {app.name}; invoke provision makes the first")
-        return Release(current.id, None, ship=True, by=whoami(), venv=current.venv, renew=run)
+        return Release(
+            current.id,
+            None,
+            ship=True,
+            by=whoami(),
+            venv=current.venv,
+            renew=run,
+            procfile=current.procfile,
+        )
 
     with connections() as sessions:
         picked, brought = _with(hosts, course.site, same)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import InputError
-from deploy.inventory.secrets import within
+from deploy.inventory.secrets import secret, within
+from deploy.schema.marked import Map, Mark
 from deploy.shell import Secret, secrets_travel
 from tests.unit.inventory.conftest import Write
 
@@ -137,3 +138,48 @@ def test_a_lookup_that_is_not_understood_says_nothing_of_python(write: Write, te
         variables["x"]
     assert "Scope" not in str(caught.value)
     assert "argument" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        ("printf 's3cret\\n'", "s3cret"),
+        ("sh -c 'echo hush >&2; echo s3cret; exit 3'", "exit code 3: hush"),
+        ("no-such-program-here -d x", "No such file"),
+        ("echo 'open", "gave no secret"),
+    ],
+)
+def test_a_secret_that_a_program_prints(tmp_path: Path, command: str, given: str) -> None:
+    mark = Mark("hosts.yml", 3, 5, "apps.hello.secrets.KEY")
+    one = secret(Map(mark, {"command": command}), mark, tmp_path)
+    assert one.known() is None, "a program may ask a person, so it is not run for what is only to be hidden"
+    if given == "s3cret":
+        assert one.reveal() == given
+        return
+    with pytest.raises(InputError, match=given) as caught:
+        one.reveal()
+    assert str(caught.value).startswith("hosts.yml:3:5")
+    assert "s3cret" not in str(caught.value).replace(repr(command), "")
+
+
+def test_an_env_file_gives_secrets_that_env_and_secrets_go_before(write: Write, tmp_path: Path):
+    inventory = write(
+        SITE.format(secret="mine").replace("source: site", "env_file: .env, env: {OPEN: '1'}, source: site")
+    )
+    (tmp_path / ".env").write_text("KEY=theirs\nOPEN=theirs\nMORE='so so'\n")
+    site = inventory.host("a").app("hello")
+    assert {name: one.reveal() for name, one in site.secrets.items()} == {"KEY": "mine", "MORE": "so so"}
+    assert site.env == {"OPEN": "1"}
+    assert "so so" not in repr(site)
+
+
+@pytest.mark.parametrize("text", [None, "A=1\nnot one\n"])
+def test_an_env_file_that_cannot_be_read_is_said_when_it_is_needed(
+    write: Write, tmp_path: Path, text: str | None
+):
+    inventory = write(SITE.format(secret="mine").replace("source: site", "env_file: .env, source: site"))
+    if text is not None:
+        (tmp_path / ".env").write_text(text)
+    site = inventory.host("a").app("hello")
+    with pytest.raises(InputError, match=r"env_file: .*\.env cannot be read: "):
+        [one.reveal() for one in site.secrets.values()]

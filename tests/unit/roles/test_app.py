@@ -271,3 +271,32 @@ def test_a_server_is_looked_for_by_the_names_of_its_requirements(
     lines: tuple[str, ...], names: tuple[str, ...]
 ):
     assert programs(Server("run", {}, requirements=lines)) == names
+
+
+def of_procfile(tmp_path: Path, facts: Any, text: str, **release: Any) -> list[str]:
+    """The units of an activation where the source has no Procfile any more, and a release has this one."""
+    one = host(tmp_path, site(tmp_path, processes=None, timers={}))
+    brought = delivery(one)
+    if release:
+        brought = Delivery({"hello": structs.replace(brought.releases["hello"], procfile=text, **release)})
+    return [name for name, _ in kinds(one, facts, brought)[Activation].units]
+
+
+def test_a_procfile_names_the_processes_of_its_own_release(tmp_path: Path):
+    text = "web: x\nworker: work\n"
+    with_it = ["hello@.service", "hello-worker@.service"]
+    older = serving("of what was staged")
+    older = structs.replace(older, apps=(structs.replace(older.apps[0], procfile=text), *older.apps[1:]))
+    back = {"id": OLD, "folder": None, "venv": "4f6bc2ad", "ship": True}
+    assert of_procfile(tmp_path, serving(), text, **back) == with_it
+    assert of_procfile(tmp_path, older, "") == with_it, "the source has moved on, the release has not"
+    assert of_procfile(tmp_path, KNOWN, "") == ["hello@.service"]
+    (tmp_path / "site" / "Procfile").write_text(text)
+    assert of_procfile(tmp_path, KNOWN, "") == with_it
+
+
+def test_what_a_procfile_names_must_not_be_another_site_s(tmp_path: Path):
+    one = host(tmp_path, site(tmp_path, processes=None), site(tmp_path, name="hello-a"))
+    (tmp_path / "site" / "Procfile").write_text("a: x\n")
+    with pytest.raises(InputError, match=r"Procfile: .*would be called hello-a"):
+        said(one, KNOWN)

@@ -126,7 +126,7 @@ SEGMENTS = "letters, digits, '.', '_', '-', '+', '@' and '/', without '.' or '..
         ({"env": {"A": 1.10}}, "expected text, a whole number or true/false, found 1.1; quote it"),
         ({"env": {"A": None}}, "expected text, a whole number or true/false, found nothing; quote it"),
         ({"env": {"A": "x\0"}}, "expected text without control characters, found '\\x00' in it"),
-        ({"secrets": {"A": 7}}, "expected text, {env: NAME} or {file: path}"),
+        ({"secrets": {"A": 7}}, "expected text, {env: NAME}, {file: path} or {command: PROGRAM}"),
         ({"secrets": {"A": "x\r"}}, "expected a secret without control characters"),
         (
             {"worker_class": "sync", "threads": 4},
