@@ -1,7 +1,7 @@
 # instances APP: each that systemd knows of a site, with its state, in one question; none where no systemd runs.
 instances() {
   [ -d /run/systemd/system ] || return 0
-  systemctl show --no-pager -p Id,ActiveState -- $patterns
+  systemctl show --no-pager -p Id,ActiveState,MainPID -- $patterns
 }
 # look APP: what runs of a site, and what an interrupted switch left running or enabled beside it.
 look() {
@@ -66,12 +66,14 @@ sums
     if [ -f "$here/record" ]; then while IFS= read -r line; do printf '%s\n' "$line"; done < "$here/record" || return; fi
     printf 'enabled %s\n' "$enabled"
   fi
-  active=inactive stray= up=' ' down=
+  active=inactive stray= up=' ' down= main= other= unit=
   wait "$asking" || return
   stray() { case " $stray " in *" $1 "*) ;; *) stray="$stray $1" ;; esac; }
   while IFS='=' read -r key value; do
     case $key in
-      Id) unit=$value; one=${unit##*@}; one=${one%.*} ;;
+      '') unit= other= ;;
+      Id) unit=$value; one=${unit##*@}; one=${one%.*}; [ "$unit" != "$1@$n.service" ] || main=$other ;;
+      MainPID) other=$value; [ "${unit-}" != "$1@$n.service" ] || main=$value ;;
       ActiveState)
         [ "$unit" != "$1@$n.service" ] || active=$value
         case $unit:$value in
@@ -82,6 +84,10 @@ sums
     esac
   done < "$SCRATCH/instances-$1"
   printf 'active %s\n' "$active"
+  # what an upgrade has replaced is still what runs
+  if [ "${main:-0}" != 0 ] && grep -qE ' /(usr/)?lib.*\.so[^ ]* \(deleted\)$' "/proc/$main/maps" 2>/dev/null; then
+    printf 'libraries replaced\n'
+  fi
   if [ -n "$n" ]; then
     for file in "$here/units"/* "$here/timers"/*.timer; do # its processes and timers
       unit=${file##*/}

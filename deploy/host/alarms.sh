@@ -38,6 +38,15 @@ for standing in /var/lib/barehost/backups/*/standing; do
   elif [ "$now" -gt "$until" ]; then say backup "$site: the newest backup is too old: journalctl -u barehost-backup-$site"; fi
 done
 
+for current in /srv/*/current; do
+  n=$(readlink "$current") || continue
+  app=${current%/current}; app=${app##*/}
+  main=$(systemctl show --value -p MainPID -- "$app@${n##*/}.service" 2>/dev/null)
+  if [ "${main:-0}" != 0 ] && grep -qE ' /(usr/)?lib.*\.so[^ ]* \(deleted\)$' "/proc/$main/maps" 2>/dev/null; then
+    say libraries "$app runs on libraries that an update has replaced: invoke provision switches to the new ones"
+  fi
+done
+
 [ ! -e /var/lib/barehost/guard/armed ] || say unfinished "a change waits for somebody to log in, else it goes back"
 [ ! -e /run/reboot-required ] || say reboot "an update waits for a reboot: $(tr '\n' ' ' < /run/reboot-required.pkgs 2>/dev/null)"
 

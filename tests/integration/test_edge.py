@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from booting import Clone
-from sites import HELLO, NAME, Project, ask, sh
+from sites import HELLO, NAME, Project, ask, sh, visitors
 
 from deploy.staging import Image, StagingHost
 
@@ -135,3 +135,23 @@ def test_names_paths_passwords_headers_and_a_pushed_certificate(host: StagingHos
     )
     project.fails(code=7)
     assert secured(host, "/", **basic("s3cret-of-ada")).status == 200, "a broken key took the site down"
+
+
+def test_a_site_on_libraries_that_an_update_has_replaced_is_switched_without_a_lost_request(
+    host: StagingHost, project: Project
+) -> None:
+    project.serve(host)
+    project.settled()
+    replace = (
+        "main=$(systemctl show --value -p MainPID 'hello@*.service' | head -n 1); "
+        "lib=$(sed -n 's|.* \\(/usr/lib/.*libz\\.so[^ ]*\\)$|\\1|p;s|.* \\(/usr/lib/.*libexpat\\.so[^ ]*\\)$|\\1|p'"
+        " /proc/$main/maps | head -n 1); cp -p $lib $lib.new && mv $lib.new $lib && grep -c deleted /proc/$main/maps"
+    )
+    assert int(sh(host, replace).split()[-1]) > 0
+    assert project.run("status").code == 13
+    with visitors(host) as wrong:
+        done = project.provision("--json").report()
+    assert wrong == []
+    assert "activation:hello" in done["changed"]
+    project.settled()
+    assert project.run("status").code == 0

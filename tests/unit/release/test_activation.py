@@ -51,6 +51,7 @@ def told(**changed: str) -> bytes:
         "unit": f"hello@.service {sha256('[Service]')}",
         "proven": "2026-11-23T14:15:02Z",
         "active": "active",
+        "libraries": "as they lie on the disk",
         "enabled": "enabled",
         "stray": "",
     } | changed
