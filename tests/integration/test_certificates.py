@@ -57,6 +57,8 @@ def test_a_bare_host_serves_https_after_one_run_and_renews_under_load(
     project.serve(host, {"hello": site()})
     project.settled()
     sh(host, "systemctl is-active barehost-certificates.timer")
+    verified = project.run("verify")
+    assert verified.code == 0, verified.said
     before = lying(host)
     # not due: nothing is asked of the authority
     renew(host)

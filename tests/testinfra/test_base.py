@@ -7,6 +7,7 @@ from testinfra.host import Host
 
 from deploy.facts import Facts
 from deploy.roles.base import QUEUE
+from deploy.shell import program
 
 pytestmark = pytest.mark.role("base")
 
@@ -50,6 +51,13 @@ def test_records_of_runs_are_for_root_alone(host: Host) -> None:
     assert (folder.user, oct(folder.mode)) == ("root", "0o700"), (
         f"{folder.path} belongs to {folder.user} with mode {folder.mode:o}, expected root with 700"
     )
+
+
+def test_nothing_says_that_the_host_is_not_well(host: Host) -> None:
+    """Certificates, disks, the firewall's rules, a reboot that is due: what ``status`` and alerts say as well."""
+    alarms = [line.partition("\t") for line in host.check_output("sh -c %s", program("alarms")).splitlines()]
+    unwell = [sentence for kind, _, sentence in alarms if kind != "unit"]  # those have a check of their own
+    assert not unwell, "; ".join(unwell)
 
 
 def test_no_unit_of_the_system_has_failed(host: Host) -> None:
