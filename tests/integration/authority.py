@@ -115,6 +115,11 @@ def lying(host: StagingHost, name: str = "hello") -> bytes:
     )
 
 
+def ready(host: StagingHost) -> None:
+    """The authority answers, after it was started again; it has forgotten its accounts then."""
+    sh(host, "bash -c 'until (: < /dev/tcp/127.0.0.1/14000) 2>/dev/null; do sleep 0.05; done'")
+
+
 def renew(host: StagingHost) -> str:
     """What the timer does, now."""
     return sh(host, "systemctl start barehost-certificates.service", timeout=200)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from authority import DIRECTORY, FAKE, WWW, impatient, install, lying, renew, shown, site
+from authority import DIRECTORY, FAKE, WWW, impatient, install, lying, ready, renew, shown, site
 from booting import Clone, Freeze
 from sites import NAME, Project, ask, leftovers, new_project, sh, visitors
 
@@ -143,6 +143,7 @@ def test_whatever_the_authority_does_the_site_serves_and_the_host_heals_by_itsel
         failing(project, host, reason)
         before = lying(host)
         sh(host, mends)
+        ready(host)
         renew(host)
         assert lying(host) == before, f"{what}: tried again before its time"
         impatient(host)
@@ -188,6 +189,7 @@ def test_an_authority_that_refuses_is_asked_as_it_wishes_and_another_order_at_on
     failing(project, host, "blocked")
     # mended in the inventory: tried at once, whatever has failed before. The authority has forgotten its accounts.
     sh(host, "systemctl restart authority")
+    ready(host)
     project.serve(host, {"hello": site(acme={"key_type": "rsa"})})
     assert project.provision("--json").report()["concerns"] == []
     assert lying(host) != before
@@ -212,6 +214,7 @@ def test_a_slow_authority_that_drops_every_other_nonce_is_waited_for(
 ) -> None:
     slow = "PEBBLE_VA_SLEEPTIME=4\nPEBBLE_WFE_NONCEREJECT=30\nPEBBLE_AUTHZREUSE=0"
     sh(host, f"printf '{slow}\\n' > /etc/pebble/env; systemctl restart authority")
+    ready(host)
     due(host)
     before = lying(host)
     project.serve(host, {"hello": site()})
