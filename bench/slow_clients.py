@@ -6,7 +6,7 @@ Loads only staging hosts of this machine: web1, which must be up and serve the s
 for the occasion, whose network the clients come from. For each number of slow clients wrk measures `/` four
 times: alone; beside as many clients of a socket that nobody reads, on the clients' own host, which is what they
 cost this machine whoever serves; beside slow uploaders of the site; and alone again. The score is the site's
-throughput beside its uploaders over that beside the control.
+throughput beside its uploaders over that beside the control. With --tls all of them but the control's come over TLS.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import json
 import multiprocessing
 import re
 import resource
-import select
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -74,6 +74,7 @@ def main() -> None:
         "--slow", type=int, nargs="+", default=COUNTS, help="how many slow clients, each a row"
     )
     parser.add_argument("--seconds", type=int, default=8, help="of each run of wrk")
+    parser.add_argument("--tls", action="store_true", help="over TLS, to port 443")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     known = {host.name: host for host in staging.running()}
@@ -87,30 +88,37 @@ def main() -> None:
         _limit_files()
         address = known[chosen.host].address
         with _network_of(clients.pid):
-            rows = [_measure(address, chosen.host, chosen.site, slow, chosen.seconds) for slow in chosen.slow]
+            rows = [
+                _measure(address, chosen.host, chosen.site, slow, chosen.seconds, chosen.tls)
+                for slow in chosen.slow
+            ]
     finally:
         staging.down("clients")
     print(json.dumps([asdict(row) for row in rows]) if chosen.json else _table(rows))
 
 
-def _measure(address: str, host: str, site: str, slow: int, seconds: int) -> Row:
-    alone = _wrk(address, site, seconds)
+def _measure(address: str, host: str, site: str, slow: int, seconds: int, tls: bool) -> Row:
+    alone = _wrk(address, site, seconds, tls)
     with Sink() as sink, Slow(sink.address, site, slow):
-        control = _wrk(address, site, seconds)
-    with Slow((address, 80), site, slow) as uploaders:
-        beside = _wrk(address, site, seconds)
+        control = _wrk(address, site, seconds, tls)
+    with Slow((address, 443 if tls else 80), site, slow, tls=tls) as uploaders:
+        beside = _wrk(address, site, seconds, tls)
         held, memory = uploaders.held(), _memory(host)
-    return Row(slow, alone, control, beside, _wrk(address, site, seconds), held, memory)
+    return Row(slow, alone, control, beside, _wrk(address, site, seconds, tls), held, memory)
 
 
 class Slow:
     """Uploaders that send 10 bytes a second each, from one thread of their own."""
 
-    def __init__(self, address: tuple[str, int], site: str, count: int) -> None:
+    def __init__(self, address: tuple[str, int], site: str, count: int, *, tls: bool = False) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         head = f"POST / HTTP/1.1\r\nHost: {site}\r\nContent-Length: {LENGTH}\r\n\r\n".encode()
-        self._sockets = []
+        self._sockets: list[socket.socket] = []
         for _ in range(count):
-            one = socket.create_connection(address, timeout=10)
+            one = socket.create_connection(address, timeout=30)
+            if tls:
+                one = context.wrap_socket(one, server_hostname=site)
             one.sendall(head)
             one.setblocking(False)
             self._sockets.append(one)
@@ -138,10 +146,18 @@ class Slow:
 
     def held(self) -> int:
         """How many the server still listens to: neither closed nor answered."""
-        poller = select.poll()
-        for one in self._sockets:
-            poller.register(one, select.POLLIN | select.POLLHUP)
-        return len(self._sockets) - len(poller.poll(0))
+        return sum(map(_silent, self._sockets))
+
+
+def _silent(one: socket.socket) -> bool:
+    """Whether nothing of an answer, nor an end, has come; what TLS itself says (tickets) is neither."""
+    try:
+        one.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class Sink:
@@ -166,8 +182,20 @@ class Sink:
         self._listener.close()
 
 
-def _wrk(address: str, site: str, seconds: int) -> Load:
+def _wrk(address: str, site: str, seconds: int, tls: bool) -> Load:
+    # by its name, which TLS wants to know: in a hosts file of its own
+    named = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        'printf "%s %s\\n" "$0" "$1" > /dev/shm/hosts-$$ && '
+        'mount --bind /dev/shm/hosts-$$ /etc/hosts && rm /dev/shm/hosts-$$ && shift && exec "$@"',
+        address,
+        site,
+    ]
     command = [
+        *(named if tls else []),
         "wrk",
         "-t1",
         "-c16",
@@ -175,7 +203,7 @@ def _wrk(address: str, site: str, seconds: int) -> Load:
         "--latency",
         "-H",
         f"Host: {site}",
-        f"http://{address}/",
+        f"https://{site}/" if tls else f"http://{address}/",
     ]
     told = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
     rate, percentile = (
