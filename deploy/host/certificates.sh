@@ -39,8 +39,9 @@ serves() { # site: a visitor is shown the first certificate of what is live
 
 reload() { # Nginx takes what lies there, and shows it
   systemctl -q is-active nginx.service || return 0
-  # not while a run has files in place that are not proven yet; inside of that run it is part of it
-  [ -n "${RUN-}" ] || flock -w 600 /run/barehost/lock true || { echo "a run holds the host for 10 minutes"; return 1; }
+  # Not while a run has files in place that are not proven yet; inside of that run it is part of it. No longer than this,
+  # for that run may itself be waiting here to order a certificate.
+  [ -n "${RUN-}" ] || flock -w 60 /run/barehost/lock true || :
   nginx -t -q && systemctl reload nginx.service || return
   left=60
   until serves "$1"; do

@@ -333,7 +333,9 @@ def _roll(
     def connect(host: Host) -> Reach:
         if lost and host.name in lost:
             raise lost[host.name]
-        return Remote(sessions.connect(host))
+        from deploy import transport
+
+        return Remote(sessions.connect(host), lambda: transport.connect(host, password=sessions.password))
 
     way = rollout.Course(
         f"{whoami()} {what}",
