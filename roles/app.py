@@ -20,11 +20,13 @@ from deploy.render.systemd import environment_file
 from deploy.render.templates import render
 from deploy.requirements import builders, find, read
 from deploy.resource import Deferred, Fact, Remark, Resource
+from deploy.resources.image import PREFIX
 from deploy.resources.package import Package
 from deploy.resources.path import Directory
 from deploy.resources.tree import EXCLUDE, Tree
 from deploy.resources.venv import Venv, key
 from deploy.roles.backups import before_migrating
+from deploy.roles.images import of_image, rooted, shipped
 from deploy.roles.servers import Server, server_of
 from deploy.roles.static import BROTLI
 from deploy.schema.text import Unreadable, text_of
@@ -85,11 +87,11 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
     advice = None
     if wanted.folder is None:
         id, packages, env = wanted.id, wanted.venv, None  # it lies on the host: a rollback, a restart
-        yield Intact(app.name, id, packages, programs(server), scope=app.name)
+        yield Intact(app.name, id, packages, programs(server, packages), scope=app.name)
     elif current and release(app, current, wanted, now).manifest != now.manifest:
         id, packages = current, now.venv or ""
         env = variables(app, id, packages)
-        yield Intact(app.name, id, packages, programs(server), scope=app.name)
+        yield Intact(app.name, id, packages, programs(server, packages), scope=app.name)
         yield Remark(
             f"{app.name}: the source has changed since release {current}; invoke release ships it",
             scope=app.name,
@@ -98,6 +100,13 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
             f"The source of {app.name} has changed as well, and provision keeps the code of release {current}: "
             "where the two belong together, invoke release ships the source with this configuration."
         )
+    elif app.image is not None:
+        id = current or wanted.id
+        image = of_image(app, facts, wanted, server)
+        packages = image.venv
+        env = variables(app, id, packages)
+        yield release(app, id, wanted, now)
+        yield from shipped(app, facts, wanted, id, image, env)
     else:
         id = current or wanted.id
         missing(app, wanted.folder)
@@ -135,7 +144,7 @@ def serving(host: Host, app: App, facts: Facts, delivery: Delivery) -> Iterator[
         venv=packages,
         env=env,
         files=tuple(sorted((*server.files.items(), *more.files))),
-        units=((f"{app.name}@.service", unit(host, app, server)), *more.units),
+        units=((f"{app.name}@.service", unit(host, app, server, packages)), *more.units),
         jobs=more.jobs,
         timers=more.timers,
         alone=more.alone,
@@ -190,8 +199,13 @@ def checked(app: App, name: str, timer: Timer, facts: Facts) -> Iterator[Resourc
         )
 
 
-def programs(server: Server) -> tuple[str, ...]:
-    """The packages of a site's venv that the server starts from, as far as its requirements name them."""
+def programs(server: Server, packages: str = "") -> tuple[str, ...]:
+    """The packages of a site's venv that the server starts from, as far as its requirements name them.
+
+    None of an image: it was looked for there before it counted as whole.
+    """
+    if packages.startswith(PREFIX):
+        return ()
     names = (re.match(r"([A-Za-z0-9][\w.-]*)\s*([\[<>=!~;@]|$)", line) for line in server.requirements)
     return tuple(one[1] for one in names if one and not one[1].endswith((".whl", ".gz", ".zip")))
 
@@ -230,9 +244,10 @@ def release(app: App, id: str, wanted: Release, now: AppFacts) -> Tree:
     )
 
 
-def unit(host: Host, app: App, server: Server) -> str:
-    """The unit of an activation of the site, with ``%i`` for its number."""
+def unit(host: Host, app: App, server: Server, packages: str = "") -> str:
+    """The unit of an activation of the site, with ``%i`` for its number. packages: its folder among the venvs."""
     values = {"host": host, "app": app, "server": server, "socket_name": program("socket-name")}
+    values["image"] = rooted(app, packages)
     return render("app@.service.j2", host.project, values)[0]
 
 

@@ -52,3 +52,14 @@ done
 for folder in "$root"/venvs/*; do
   case $venvs in *" ${folder##*/} "*) ;; *) gone "$folder" ;; esac
 done
+layers=' ' # images by the name of their folder among the venvs; a layer stays as long as an image is made of it
+for folder in "$root"/images/*; do
+  [ "$folder" != "$root/images/*" ] || break
+  case $venvs in
+    *" image-${folder##*/} "*) if read -r list < "$root/venvs/image-${folder##*/}/layers"; then layers="$layers$list "; fi ;;
+    *) gone "$folder" ;;
+  esac
+done
+for layer in "$root"/images/.layers/*; do
+  case $layers in *" ${layer##*/} "*) ;; *) rm -f "$layer" ;; esac
+done

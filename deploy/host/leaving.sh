@@ -39,5 +39,5 @@ for release in "$root"/releases/*; do
   record=$(printf %s "$release" | sha256sum)
   rm -rf "/var/lib/barehost/trees/${record%% *}"
 done
-rm -rf "$root/current" "$root/activations" "$root/releases" "$root/venvs" "$root/assets" @{records}/"$app" @{proven}/"$app" "/run/$app" \
+rm -rf "$root/current" "$root/activations" "$root/releases" "$root/venvs" "$root/images" "$root/assets" @{records}/"$app" @{proven}/"$app" "/run/$app" \
   @{cache} "/var/cache/barehost/home/$app"

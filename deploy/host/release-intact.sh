@@ -8,7 +8,7 @@ intact() { # path record
   then echo same; else echo differs; fi
 }
 packages() { # venv: its mark is made last, and an upgrade of the distribution may take its Python away
-  if [ -e "$1/.barehost" ] && [ -x "$1/bin/python" ]; then echo whole; else echo broken; fi
+  if [ -e "$1/.barehost" ] && { [ -x "$1/bin/python" ] || [ -d "$1/root/." ]; }; then echo whole; else echo broken; fi
 }
 lacks() { # path venv, then name and pattern in turns: the names of which none is installed, as one line
   path=$1 venv=$2 lacking=; shift 2

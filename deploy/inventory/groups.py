@@ -14,6 +14,9 @@ from deploy.schema.marked import Map, Mark, describe, nearest
 MOST = 1_000_000
 """Names that all ranges of an inventory may stand for; more is a slip of the keyboard, or an attack."""
 
+MERGED = ("apps", "stacks")
+"""Variables that are laid over each other by name and by key."""
+
 _KEYS = ("hosts", "children", "vars")
 _GROUP = re.compile(r"[^\s,:&!*?\[\]/.\x00-\x1f\x7f][^\s,:&!*?\[\]/\x00-\x1f\x7f]*")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]*|:[0-9a-fA-F:]+")
@@ -204,10 +207,10 @@ def mapping(value: Any, mark: Mark, expects: str) -> Map:
 
 
 def merge(onto: Map, layer: Map) -> None:
-    """Lay variables over others: each replaces its namesake, but sites are merged by name and by key."""
+    """Lay variables over others: each replaces its namesake, but sites and stacks are merged by name and by key."""
     for name, value in layer.items():
         below = onto.get(name)
-        if name == "apps" and isinstance(below, Map) and isinstance(value, Map):
+        if name in MERGED and isinstance(below, Map) and isinstance(value, Map):
             value = _merged_apps(below, value)
         onto.put(name, value, layer.marks[name])
 

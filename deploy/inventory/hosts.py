@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deploy.errors import InputError
 from deploy.inventory.dotenv import variables
@@ -30,6 +30,7 @@ from deploy.shell import Secret
 from deploy.site.app import App
 from deploy.site.checks import beside
 from deploy.site.names import check_name
+from deploy.site.stacks import Stack
 from deploy.transport.endpoint import Endpoint
 
 SECRET_INSIDE = {
@@ -38,6 +39,8 @@ SECRET_INSIDE = {
 }
 """Keys of a site whose mappings hold secrets among what is none."""
 
+Named = TypeVar("Named", App, Stack)
+
 
 @dataclass(frozen=True)
 class Host(Endpoint):
@@ -45,7 +48,7 @@ class Host(Endpoint):
 
     groups: every group it is in but ``all``, the most general first.
     defined: by site, the groups (``all`` among them) whose variables define it; none where only the host's own do.
-    vars: its variables, the connection's and ``apps`` included only as far as they hold no secret.
+    vars: its variables, the connection's, ``apps`` and ``stacks`` included only as far as they hold no secret.
     roles: names of roles, in the order they are evaluated. firewall, ssh, updates, alerts: None: left alone.
     sharing: by site of which something runs on one host alone, the hosts that share it, the one that it is for first.
     """
@@ -54,6 +57,7 @@ class Host(Endpoint):
     defined: Mapping[str, tuple[str, ...]] = field(default_factory=Frozen, repr=False)
     vars: Mapping[str, Any] = field(default_factory=Frozen, repr=False)
     apps: tuple[App, ...] = ()
+    stacks: tuple[Stack, ...] = ()
     roles: tuple[str, ...] = DEFAULT_ROLES
     firewall: FirewallRules | None = None
     ssh: Ssh | None = None
@@ -110,7 +114,7 @@ class Building:
         reached, given = connection(self._raw, self._scope, self._secret)
         options = ssh_options(self._raw, self._scope)
         with quietly():
-            variables = self._scope.frozen(without=SECRET_VARS | {"apps", "alerts"})
+            variables = self._scope.frozen(without=SECRET_VARS | {"apps", "stacks", "alerts"})
         return Host(
             name=self._name,
             address=reached.ansible_host or (None if reached.barehost_staging else self._name),
@@ -126,6 +130,7 @@ class Building:
             defined=self._defined,
             vars=variables,
             apps=self._apps(),
+            stacks=self._stacks(),
             roles=reached.roles,
             firewall=reached.firewall,
             ssh=self._ssh(reached, given),
@@ -167,44 +172,63 @@ class Building:
         named = reached.barehost_known_hosts or options.get("userknownhostsfile", "/dev/null")
         return None if named == "/dev/null" else path_from(self._project, named)
 
-    # -- its sites ----------------------------------------------------------------------------------------
+    # -- its sites and stacks -----------------------------------------------------------------------------
 
     def _apps(self) -> tuple[App, ...]:
         """The sites of the host, checked one by one and against each other."""
-        if "apps" not in self._raw:
-            return ()
-        mark = self._raw.marks["apps"]
-        written = self._raw["apps"] if isinstance(self._raw["apps"], Map | None) else self._scope["apps"]
-        try:
-            declared = mapping(written, mark, "a mapping of sites")
-        except InputError as error:
-            raise InputError(f"{error}{claimed('apps')}") from None
-        apps = tuple(self._app(name, declared[name], declared.marks[name]) for name in declared)
+        declared = self._declared("apps", "a mapping of sites")
+        apps = tuple(self._made(App, "apps", "site", name, declared) for name in declared)
+        for app in apps:
+            if app.state == "present":
+                self._check_paths(app, declared[app.name], declared.marks[app.name])
         try:
             beside(apps)
         except ValueError as error:
             raise declared.marks[error.args[1]].error(f"{error.args[0]} on {self._name}") from None
         return apps
 
-    def _app(self, name: Any, body: Any, mark: Mark) -> App:
+    def _stacks(self) -> tuple[Stack, ...]:
+        """The stacks of the host."""
+        declared = self._declared("stacks", "a mapping of stacks")
+        stacks = tuple(self._made(Stack, "stacks", "stack", name, declared) for name in declared)
+        for stack in stacks:
+            if stack.state == "present" and not stack.path.is_dir():
+                mark = declared[stack.name].marks["folder"]
+                raise mark.error(
+                    f"expected a folder with a Compose file, found no folder {shown(stack.path)}"
+                )
+        return stacks
+
+    def _declared(self, variable: str, expects: str) -> Map:
+        """What the variable names: a mapping by name, with its places; empty where the host has no such variable."""
+        if variable not in self._raw:
+            return Map(self._raw.mark)
+        mark = self._raw.marks[variable]
+        written = self._raw[variable]
+        written = written if isinstance(written, Map | None) else self._scope[variable]
+        try:
+            return mapping(written, mark, expects)
+        except InputError as error:
+            raise InputError(f"{error}{claimed(variable)}") from None
+
+    def _made(self, model: type[Named], variable: str, what: str, name: Any, declared: Map) -> Named:
+        """One site or stack, checked by itself."""
+        mark = declared.marks[name]
         try:
             check_name(name)
         except ValueError as error:
             raise mark.error(str(error)) from None
-        written = mapping(body, mark, "a mapping of the site's keys")
-        if written and not keys(App).keys() & written.keys():
+        written = mapping(declared[name], mark, f"a mapping of the {what}'s keys")
+        if written and not keys(model).keys() & written.keys():
             key = next(iter(written))
-            raise written.marks[key].error(f"this is no key of a site{claimed('apps')}")
+            raise written.marks[key].error(f"this is no key of a {what}{claimed(variable)}")
         raw = Map(mark)
         for key, value in written.items():
             place = written.marks[key]
             raw.put(key, self._value(key, value, place), place)
-        if "env_file" in raw:
+        if model is App and "env_file" in raw:
             self._add_env_file(raw)
-        app = validated(App, raw, {"name": name, "project": self._project})
-        if app.state == "present":
-            self._check_paths(app, raw)
-        return app
+        return validated(model, raw, {"name": name, "project": self._project})
 
     def _value(self, key: str, value: Any, mark: Mark) -> Any:
         """What one key of a site holds: secrets where they belong, and nowhere else."""
@@ -280,13 +304,14 @@ class Building:
                 "this is encrypted with Ansible Vault and would be shown here; put it under secrets:"
             )
 
-    def _check_paths(self, app: App, raw: Map) -> None:
+    def _check_paths(self, app: App, written: Any, mark: Mark) -> None:
         """What a site names on this machine must be there."""
+        raw = mapping(written, mark, "a mapping of the site's keys")
         if app.wheels_folder and not app.wheels_folder.is_dir():
             raise raw.marks["wheels"].error(
                 f"expected a folder of wheels, found no folder {shown(app.wheels_folder)}"
             )
-        if app.is_git:
+        if app.is_git or app.image is not None:
             return
         if not app.source_folder.is_dir():
             raise raw.marks["source"].error(

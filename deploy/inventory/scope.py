@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.errors import InputError
+from deploy.inventory.groups import MERGED
 from deploy.inventory.secrets import secret, within
 from deploy.inventory.vault import Vault, quietly
 from deploy.schema.marked import (
@@ -62,7 +63,7 @@ class Scope:
                 value = self.resolved(self._raw[name], mark)
             finally:
                 self._open.pop()
-            self._known[name] = _hidden(value) if self._vault.holds(mark) and name != "apps" else value
+            self._known[name] = _hidden(value) if self._vault.holds(mark) and name not in MERGED else value
         return self._known[name]
 
     def frozen(self, without: frozenset[str]) -> Frozen:

@@ -17,7 +17,7 @@ from deploy.schema.model import Before, Key, Model, keys, validated
 from deploy.shell import Secret
 from deploy.site.values import Port, Seconds
 
-DEFAULT_ROLES = ("base", "python", "nginx", "static", "services", "app")
+DEFAULT_ROLES = ("base", "python", "nginx", "static", "services", "app", "compose")
 
 
 def _plain_text(what: str) -> Before:
@@ -168,6 +168,7 @@ CLAIMED = {
     "ssh": "how Barehost sets the ssh server",
     "alerts": "whom the host tells when it is not well",
     "updates": "the updates that the host installs by itself",
+    "stacks": "the Compose stacks that Barehost runs",
 }
 """Variables without a prefix that mean something here, and may mean something else to another program."""
 

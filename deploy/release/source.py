@@ -30,6 +30,14 @@ def release_of(
     state: the project's state folder, where clones of git sources are kept. ref: instead of the site's own.
     Raises InputError when the source cannot be had.
     """
+    if app.image is not None:
+        from deploy.release.image import release_of_image
+
+        if ref is not None:
+            raise InputError(
+                f"{app.name}: --ref {ref} needs a git URL as source, and the site comes from an image"
+            )
+        return release_of_image(app, state, now=now, ship=ship, by=whoami())
     if ref is not None and not app.is_git:
         raise InputError(f"{app.name}: --ref {ref} needs a git URL as source, and {app.source!r} is a folder")
     root = _checkout(app, state, ref or app.ref) if app.is_git else app.source_folder

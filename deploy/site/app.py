@@ -14,6 +14,7 @@ from deploy.shell import Secret
 from deploy.site import checks, edge
 from deploy.site.backup import BACKUP, Backup
 from deploy.site.edge import Auth, Headers, HstsValue, Paths, TlsValue
+from deploy.site.image import Recipe
 from deploy.site.names import NAME
 from deploy.site.processes import Processes, Timers
 from deploy.site.services import DATABASE, REDIS, Database, Redis
@@ -97,6 +98,13 @@ class App(Model, frozen=True, kw_only=True):
     folder: Annotated[
         Folder | None,
         Key("the site's own folder in the source; default: all of it", "a folder in the source"),
+    ] = None
+    image: Annotated[
+        Annotated[str, Meta(min_length=1)] | Recipe | None,
+        Key(
+            "a container image that the site runs from, without a container engine, instead of source",
+            "a file of docker save, a folder in OCI layout, or a mapping with dockerfile and context",
+        ),
     ] = None
     ref: Annotated[
         Ref | None,

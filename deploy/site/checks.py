@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from deploy.site import edge
+from deploy.site import edge, image
 from deploy.site.backup import complete
 from deploy.site.names import check_unit, is_address
 from deploy.site.servers import fits
@@ -20,7 +20,8 @@ def together(app: App, written: Collection[str]) -> None:
 
     written: the keys that have their value from a user, not from a default.
     """
-    for key, value in (("source", app.source), ("server_names", app.server_names)):
+    image.fits(app, written)
+    for key, value in (("source", app.source or app.image), ("server_names", app.server_names)):
         if app.state == "present" and not value:
             raise ValueError(f"expected the key {key!r}, found none")
     if app.wsgi and app.asgi:

@@ -21,7 +21,7 @@ _DEBIAN = """
     modprobe ifup apache2 rsyslog networking network apt dpkg polkit udev emergency rescue reboot poweroff halt
     postgresql openvpn wg-quick chrony exim4 haproxy certbot fail2ban ufw
 
-    lock log mount shm initctl screen uuidd sendsigs tmpfiles initramfs credentials www tftp
+    lock log mount shm initctl screen uuidd sendsigs tmpfiles initramfs credentials www tftp stacks
 """
 TAKEN = frozenset(_DEBIAN.split())
 """Names that mean something else on a Debian or Ubuntu: users and groups; units; folders below /run and /srv."""

@@ -17,6 +17,7 @@ class Release(Struct, frozen=True):
     version: of a project that would ask git for it, such as ``1.2.dev3+g3fa9c1e``; empty: it asks for none.
     within: the folder on this machine that links in the code may lead to, such as the work tree of a monorepo.
     left_out: patterns of what is not shipped.
+    image: the file or folder of the container image that it runs from; None: it is made on its hosts.
     ship: bring it even where another release serves; otherwise it is only for hosts that have none.
     renew: id of a run that asks for a new activation although nothing differs; empty: none does.
     procfile: of a release that lies on hosts already, the text of its Procfile; empty: it has none.
@@ -31,6 +32,7 @@ class Release(Struct, frozen=True):
     renew: str = ""
     procfile: str = ""
     version: str = ""
+    image: Path | None = None
     within: Path | None = None
     left_out: tuple[str, ...] = ()
 

@@ -52,23 +52,28 @@ class Choice:
     def hosts(self, *, reveal: str | None = None) -> tuple[Host, ...]:
         """The hosts that the options choose; their secrets are masked in everything printed from here on.
 
-        reveal: the name of the site, "" for every site, whose secrets this command needs, so that one that cannot be
-        had is an InputError before any host is contacted; None: it needs none.
+        reveal: the name of the site, "" for every site and stack, whose secrets this command needs, so that one that
+        cannot be had is an InputError before any host is contacted; None: it needs none.
         """
         from deploy.inventory.secrets import within
 
         hosts = opened(self.inventory).select(*self.host, *self.group)
         apps = [app for one in hosts for app in one.apps]
         secrets = [one.sudo_password for one in hosts if one.sudo_password is not None]
+        stacks = [stack for one in hosts for stack in one.stacks if stack.state == "present"]
         secrets += [secret for app in apps for secret in app.confidential]
         alerts = [one.alerts for one in hosts if one.alerts is not None]
         secrets += [secret for one in alerts for secret in (one.webhook, one.ping) if secret is not None]
+        secrets += [secret for stack in stacks for secret in stack.secrets.values()]
         secrets += [secret for one in hosts for secret in within(one.vars)]
         mask(secrets)
         for app in apps if reveal is not None else ():
             if app.state == "present" and reveal in ("", app.name):
                 for secret in app.confidential:
                     secret.reveal()
+        for stack in stacks if reveal == "" else ():
+            for secret in stack.secrets.values():
+                secret.reveal()
         return hosts
 
 

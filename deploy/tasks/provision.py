@@ -213,7 +213,7 @@ def prepared(
         releases = {}
         for app in host.apps:
             if app.state == "present" and site in ("", app.name):
-                key = (app.source, app.ref, app.project)
+                key = (app.source, app.ref, app.project, app.image and app.name)
                 known[key] = known.get(key) or release_of(app, state(), now=now)
                 id = (ids or {}).get(app.name, known[key].id)
                 releases[app.name] = structs.replace(known[key], id=id)

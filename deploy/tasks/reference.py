@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.inventory.ssh_vars import ALIASES, REFUSED, Connection
 from deploy.schema.model import Model, default_of, entries, key_of, keys, nested
 from deploy.site.app import App
+from deploy.site.stacks import Made, Stack
 
 BEGIN = "<!-- reference: written by python -m deploy.tasks.reference -->"
 END = "<!-- end of reference -->"
@@ -34,6 +35,8 @@ def reference() -> str:
                 if (inner := nested(one))
                 for part in (f"#### `{name}`: `{key}`", _table(inner))
             ]
+    parts += ["## Keys of a stack", _table(Stack)]
+    parts += ["### `images` of a stack", _table(Made)]
     return "\n\n".join(parts)
 
 

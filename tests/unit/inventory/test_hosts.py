@@ -938,7 +938,9 @@ def test_the_annotated_example_still_loads_with_every_comment_taken_away(
         path.write_text("x")
     hosts = scaffold / "inventory/hosts.yml"
     text = re.sub(r"(?m)^( +)# (\w+:( |$))", r"\1\2", hosts.read_text())
-    text = re.sub(r"(?m)^ +asgi: .*\n", "", text)  # it stands for wsgi, so no site has both
+    text = re.sub(
+        r"(?m)^ +(asgi|image): .*\n", "", text
+    )  # they stand for wsgi and source, so no site has both
     hosts.write_text(text.replace("source: site ", "source: https://example.com/site.git "))
     (shop1,) = Inventory.load(scaffold / "inventory").select("shop1")
     assert (shop1.address, shop1.port, shop1.user) == ("192.0.2.10", 2222, "deploy")
@@ -949,10 +951,10 @@ def test_the_annotated_example_still_loads_with_every_comment_taken_away(
     everything = yaml.safe_load(hosts.read_text())["all"]
     declared = everything["children"]["production"]
     site = everything["vars"]["apps"]["hello"]
-    assert keys(App).keys() - {"asgi"} == site.keys()
+    assert keys(App).keys() - {"asgi", "image"} == site.keys()
     assert keys(Connection).keys() - {"barehost_staging"} <= declared["hosts"]["shop1"].keys()
     for name, field in keys(App).items():
-        if inner := nested(field):
+        if name in site and (inner := nested(field)):
             assert keys(inner).keys() - {"acme"} == site[name].keys()  # in place of certificate and key
         elif name == "paths":  # site and strip name another site, of which the example has none
             assert all(rule.keys() <= keys(PathRule).keys() for rule in site[name].values())
