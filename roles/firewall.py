@@ -80,7 +80,7 @@ table inet {TABLE} {{
     ct state established,related accept
     ct state invalid drop
     iif lo accept
-    meta l4proto {{ icmp, ipv6-icmp }} accept
+    meta l4proto {{ 1, 58 }} accept  # ICMP, and ICMPv6: a minimal host has no /etc/protocols that knows the names
     ip6 saddr fe80::/10 udp dport 546 accept
 {limited}{accepted}  }}
 }}

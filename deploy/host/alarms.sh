@@ -51,7 +51,7 @@ done
 [ ! -e /run/reboot-required ] || say reboot "an update waits for a reboot: $(tr '\n' ' ' < /run/reboot-required.pkgs 2>/dev/null)"
 
 if [ -e /etc/barehost/firewall.nft ]; then
-  if [ "$(nft -s -t list table inet barehost 2>/dev/null | sha256sum | cut -d' ' -f1)" != \
+  if [ "$(nft -n -s -t list table inet barehost 2>/dev/null | sha256sum | cut -d' ' -f1)" != \
     "$(sed -n 2p /var/lib/barehost/firewall/barehost 2>/dev/null)" ]; then
     say firewall "the firewall's rules are not those that Barehost has loaded"
   fi

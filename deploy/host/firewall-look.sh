@@ -1,7 +1,7 @@
 # Says of each of these tables which file it was loaded from, "absent", or that it is not what the file led to.
 # In: names, records.
 for name in @{names}; do
-  if ! command -v nft >/dev/null || ! listing=$(nft -s -t list table inet "$name" 2>/dev/null); then
+  if ! command -v nft >/dev/null || ! listing=$(nft -n -s -t list table inet "$name" 2>/dev/null); then
     printf '%s absent\n' "$name"
     continue
   fi
