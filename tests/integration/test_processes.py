@@ -11,7 +11,7 @@ import pytest
 import yaml
 from booting import Clone
 from releasing import HEALTH, broken, edit, hello, listed, quick, ship, tidy
-from sites import Project, sh, until
+from sites import CHECKOUT, HELLO, Project, ask, sh, until
 
 from deploy import staging
 from deploy.staging import Image, StagingHost
@@ -311,3 +311,44 @@ def ticks(host: StagingHost) -> list[tuple[float, float, str]]:
         runs.setdefault(pid, []).append(when)
         runs[pid + "n"] = [n]
     return [(float(t[0]), float(t[1]), runs[p + "n"][0]) for p, t in runs.items() if len(t) == 2]
+
+
+def test_the_example_hands_work_to_its_worker_and_its_timer_tidies(
+    served: Callable[[str], Image], clone: Clone, project: Project
+) -> None:
+    host = clone(served("trixie"))
+    apps = yaml.safe_load((CHECKOUT / "examples/jobs/inventory.yml").read_text())["all"]["hosts"]["shop1"][
+        "apps"
+    ]
+    apps["jobs"]["source"] = str(CHECKOUT / "examples/jobs")
+    project.serve(host, {"hello": HELLO, **apps})
+    project.provision()
+    name = "jobs.example.com"
+    asked = ask(host, "/", name=name, method="POST", body=b"word=hello", headers=FORM)
+    assert asked.status == 302, asked.text
+    until(lambda: "HELLO" in ask(host, "/", name=name).text, what="the worker did nothing")
+    sh(host, "systemctl start jobs-tidy.service")
+    assert "tidied" in project.run("logs", host.name, "--site", "jobs", "--process", "tidy").out
+    project.settled()
+    assert project.run("verify", "--site", "jobs").code == 0
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_a_procfile_names_the_processes_of_its_release(
+    served: Callable[[str], Image], clone: Clone, project: Project
+) -> None:
+    host = clone(served("bookworm"))
+    site(project, host)
+    project.serve(host, hello(health=HEALTH))
+    procfile = project.folder / "site/Procfile"
+    procfile.write_text("web: gunicorn hello:app\nworker: python worker.py work\n")
+    ship(project)
+    assert set(units(host)) == {"hello@2.service", "hello-worker@2.service"}
+    project.settled()
+    procfile.write_text("web: gunicorn hello:app\nother: python worker.py other\n")
+    project.settled()  # provision keeps to the release that serves
+    ship(project)
+    ship(project, task="rollback")
+    until(lambda: set(units(host)) == {"hello@4.service", "hello-worker@4.service"}, what=str(units(host)))
