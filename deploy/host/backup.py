@@ -599,7 +599,7 @@ class Site:
             check=True,
         ).stdout
         own = re.compile(
-            re.escape(self.site) + r"(?:-[a-z0-9-]+)?(?:@\d+(?:-\d+)?)?\.(?:service|timer|socket)"
+            re.escape(self.site) + r"(?:-[a-z0-9.-]+)?(?:@\d+(?:-\d+)?)?\.(?:service|timer|socket)"
         )
         others = [name for name in os.listdir("/var/lib/barehost/apps") if name.startswith(self.site + "-")]
         names = [

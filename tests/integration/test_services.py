@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from booting import Clone
-from sites import Project, leftovers, sh
+from booting import Boot, Clone
+from sites import Project, leftovers, sh, until
 from stocking import Served, page, shop, sql, stocked
 
 __all__ = ["stocked"]  # a fixture: pytest finds it by its name here
@@ -121,3 +121,60 @@ def test_services_that_cannot_be_had_are_one_sentence_each(
     sh(host, "mkdir -p /usr/lib/postgresql/99/bin && cp /bin/true /usr/lib/postgresql/99/bin/postgres")
     project.serve(host, shop(project))
     assert "pg_upgradecluster 15 main" in project.run("provision").said
+
+
+SETTINGS = """import os, urllib.parse
+SECRET_KEY, DEBUG, ALLOWED_HOSTS, ROOT_URLCONF = "x", False, ["django.example.com"], "mall.urls"
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "mall"]
+MIDDLEWARE = []
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql",
+    "NAME": urllib.parse.urlsplit(os.environ["DATABASE_URL"]).path[1:]}}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": os.environ["REDIS_CACHE_URL"]}}
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+"""
+
+MALL = {
+    "requirements.txt": "django>=4.2,<6\npsycopg[binary]\ncelery[redis]\n",
+    "manage.py": "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'mall.settings'\n"
+    "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n",
+    "mall/__init__.py": "",
+    "mall/settings.py": SETTINGS,
+    "mall/wsgi.py": "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'mall.settings'\n"
+    "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+    "mall/jobs.py": "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'mall.settings'\nimport django\ndjango.setup()\n"
+    "from celery import Celery\napp = Celery('mall')\n\n@app.task\ndef visit(name):\n"
+    "    from django.contrib.auth.models import User\n    User.objects.create(username=name)\n",
+    "mall/urls.py": "from django.urls import path\nfrom django.http import HttpResponse\n"
+    "from django.core.cache import cache\nfrom django.contrib.auth.models import User\n\n"
+    "def index(request):\n    cache.get_or_set('since', 'first')\n"
+    "    return HttpResponse(f\"{User.objects.count()} {cache.get('since')}\")\n\n"
+    "def job(request, name):\n    from mall.jobs import visit\n    visit.delay(name)\n    return HttpResponse(name)\n\n"
+    "urlpatterns = [path('', index), path('job/<str:name>', job)]\n",
+}
+
+
+def test_a_django_site_with_database_cache_queue_and_worker_in_one_provision(
+    bare: Boot, project: Project
+) -> None:
+    host = bare("bookworm")
+    for name, text in MALL.items():
+        project.write(f"django/{name}", text)
+    site = {
+        "source": "django",
+        "wsgi": "mall.wsgi:application",
+        "server_names": ["django.example.com"],
+        "workers": 1,
+        "migrate": ["python manage.py migrate"],
+        "database": "postgresql",
+        "redis": ["cache", "queue"],
+        "backup": True,
+        "processes": {"worker": {"command": "celery -A mall.jobs worker -c 1"}},
+    }
+    project.serve(host, {"django": site})
+    project.provision()
+    assert page(host, name="django") == "0 first"
+    assert page(host, "/job/ada", name="django") == "ada"
+    until(lambda: page(host, name="django") == "1 first", what="the worker has not done its job")
+    again = project.run("provision", "--json").report()
+    assert (again["outcome"], again["round_trips"]) == ("unchanged", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from deploy.resources.run import Run
 from deploy.resources.unit import Unit
 from deploy.roles import roles_of
 from deploy.roles.postgresql import clusters, memory
+from deploy.schema.model import Frozen
 from deploy.site.release import Delivery
 from tests.unit.fakes.sample import KNOWN, delivery, host, site
 
@@ -79,6 +81,16 @@ def test_a_new_major_is_refused_with_the_command_that_upgrades(tmp_path: Path, t
     with pytest.raises(InputError, match="pg_upgradecluster 15 main"):
         said(tmp_path, newer, database="postgresql")
     assert said(tmp_path, newer) == {}, "who has no database here is not held up"
+
+
+def test_a_site_on_several_hosts_has_no_database_on_each(tmp_path: Path) -> None:
+    app = site(tmp_path, database="postgresql")
+    others = tuple(dataclasses.replace(host(tmp_path, app), name=name) for name in ("web1", "web2"))
+    one = dataclasses.replace(host(tmp_path, app), sharing=Frozen({"hello": others}))
+    with pytest.raises(InputError, match="web2 has the site as well"):
+        declared(roles_of(one, delivery(one), only=("services",)), one, THERE)
+    alone = dataclasses.replace(one, sharing=Frozen({"hello": others[:1]}))
+    assert declared(roles_of(alone, delivery(alone), only=("services",)), alone, THERE)
 
 
 def test_a_release_looks_at_services_and_installs_none(tmp_path: Path) -> None:
