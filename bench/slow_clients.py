@@ -115,6 +115,9 @@ class Slow:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         head = f"POST / HTTP/1.1\r\nHost: {site}\r\nContent-Length: {LENGTH}\r\n\r\n".encode()
         self._sockets: list[socket.socket] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._drip, daemon=True)
+        self._thread.start()  # the first of them must not wait for the last: 10,000 handshakes take their time
         for _ in range(count):
             one = socket.create_connection(address, timeout=30)
             if tls:
@@ -122,11 +125,8 @@ class Slow:
             one.sendall(head)
             one.setblocking(False)
             self._sockets.append(one)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._drip)
 
     def __enter__(self) -> Slow:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
