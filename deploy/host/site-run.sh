@@ -6,6 +6,10 @@ n=$(readlink @{root}/current) && n=${n##*/} && here=@{root}/activations/$n && [ 
   echo @{nothing} >&2
   exit 1
 }
+[ ! -e "$here/venv/root" ] || { # of its packages nothing is on the host itself
+  echo @{app} "runs from a container image, in which run starts nothing yet: use the engine that you build it with" >&2
+  exit 1
+}
 exec systemd-run -q @{how} --wait --collect --unit="barehost-run-"@{app}"@$n-$$-$(date +%N).service" \
   -p User=@{user} -p Group=@{user} -p UMask=0027 -p WorkingDirectory="$here/release/." \
   -p EnvironmentFile="$here/about" -p EnvironmentFile="$here/env" \

@@ -18,6 +18,7 @@ from typing import ClassVar, Self
 from deploy.errors import InputError, LookError
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, join, key, keyed, program, sh
+from deploy.site.stacks import ROOT
 
 RECORDS = "/var/lib/barehost/stacks"
 """On the host: one folder a stack, with what its images were built of and what was last brought up and proven."""
@@ -316,10 +317,6 @@ class StackLeft(Resource):
                 ),
                 BUILD_SECONDS,
             )
-
-
-ROOT = "/srv/stacks"
-"""On the host: one folder a stack."""
 
 
 def root(name: str) -> str:

@@ -16,9 +16,17 @@ def is_checkout() -> bool:
     return (CHECKOUT / "setup.cfg").is_file() and (Path.cwd() / "deploy").is_dir()
 
 
-@task(help={"folder": "where; default: here"})
-def init(context: Context, folder: str = ".") -> None:
+@task(
+    help={
+        "folder": "where; default: here",
+        "from_compose": "write nothing, but print the inventory of the site that this Compose file describes",
+    }
+)
+def init(context: Context, folder: str = ".", from_compose: str = "") -> None:
     """Write a project of your own: tasks.py, an annotated inventory, empty roles/ and templates/."""
+    if from_compose:
+        _propose(Path(from_compose), Path(folder))
+        return
     import shutil
 
     from deploy import report
@@ -39,6 +47,19 @@ def init(context: Context, folder: str = ".") -> None:
         "  invoke plan --host NAME           see what would happen\n"
         "  invoke provision --host NAME      make it so"
     )
+
+
+def _propose(file: Path, project: Path) -> None:
+    """Print what a Compose file is as a site, and what could not be taken over."""
+    from deploy import report
+    from deploy.compose import read
+    from deploy.compose.proposal import proposal
+
+    found = proposal(read(file.parent, file.name), project)
+    report.say(f"# inventory/hosts.yml\n{found.inventory}")
+    report.say("Not taken over, or to be looked at:")
+    for sentence in found.left:
+        report.say(f"- {sentence}")
 
 
 @task()
