@@ -53,6 +53,11 @@ def environment_file(values: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
+def holds(name: str, value: str) -> bool:
+    """Whether a file of systemd's can hold this variable: an ASCII name, a value without control characters."""
+    return _NAME.fullmatch(name) is not None and not _REFUSED.search(value)
+
+
 def _refuse_control(value: str) -> None:
     if found := _REFUSED.search(value):
         raise ValueError(f"systemd's files cannot hold the character {found[0]!r}")

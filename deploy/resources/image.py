@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 
 from deploy.errors import InputError, LookError
 from deploy.oci import Image, Layer
-from deploy.render.systemd import environment_file
+from deploy.render.systemd import environment_file, holds
 from deploy.resource import Change, Phase, Resource, State, Step, Upload
 from deploy.shell import Command, Script, embedded, join, program, sh
 
@@ -101,7 +101,7 @@ class ImageRoot(Resource):
                 path=dict(self.image.env).get("PATH", "/usr/local/bin:/usr/bin:/bin"),
                 server=self.server,
                 workdir=posixpath.join("/", self.image.workdir),
-                env=environment_file({name: value for name, value in self.image.env if _plain(name, value)}),
+                env=environment_file({name: value for name, value in self.image.env if holds(name, value)}),
                 mounts=self.mounts,
                 unpack=embedded("unpack"),
             ),
@@ -112,11 +112,6 @@ class ImageRoot(Resource):
 def _absent(layers: str) -> State | None:
     """The state of an image that a host has only layers of."""
     return {"absent": True, "layers": layers} if layers else None
-
-
-def _plain(name: str, value: str) -> bool:
-    """Whether systemd takes the variable; what it would only complain of is left out."""
-    return name.isidentifier() and name.isascii() and all(char >= " " or char in "\t\n" for char in value)
 
 
 def packed(layer: Layer) -> Iterator[bytes]:
