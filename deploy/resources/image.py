@@ -43,6 +43,12 @@ class ImageRoot(Resource):
     server: str
     mounts: tuple[str, ...] = field(default=(), repr=False)
 
+    def __post_init__(self) -> None:
+        if "\0" in self.app + self.server + "".join(self.mounts):
+            raise InputError(
+                f"a NUL byte cannot be part of a site's name, its server or its mounts: {self.app!r}"
+            )
+
     @property
     def id(self) -> str:
         return f"path:{self.path}"
