@@ -78,7 +78,7 @@ sums
         [ "$unit" != "$1@$n.service" ] || active=$value
         case $unit:$value in
           *@*:active) if [ "$one" = "$n" ]; then up="$up$unit "; else stray "$unit"; fi ;;
-          *@*:activating | *@*:failed) [ "$one" = "$n" ] || stray "$unit" ;;
+          *@*:activating | "$1@"*:failed) [ "$one" = "$n" ] || stray "$unit" ;; # a process that failed runs no more
           *:active) up="$up$unit " ;;
         esac ;;
     esac

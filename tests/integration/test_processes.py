@@ -175,7 +175,9 @@ def test_stops_that_end_badly_leave_nothing_behind_and_lose_no_job(
     project.settled()
 
     site(project, host, processes={"worker": {**slow["worker"], "stop": {"timeout": 600}}})
-    sh(host, "echo 8 > /srv/hello/shared/work.job")
+    edit(project, "# a release whose worker may take its time")
+    ship(project)
+    sh(host, "echo 12 > /srv/hello/shared/work.job")
     until(lambda: sum("begins" in line for line in said(host, "work")) == 2, what="the job did not begin")
     began = time.monotonic()
     for version in ("second", "third"):  # each while an older worker finishes its job
@@ -186,13 +188,13 @@ def test_stops_that_end_badly_leave_nothing_behind_and_lose_no_job(
     (project.folder / "site/worker.py").write_text(broken_worker)
     broken(project)
     (project.folder / "site/worker.py").write_text(WORKER)
-    until(lambda: any("done 3" in line for line in said(host, "work")), what="the job was lost")
+    until(lambda: any("done 4" in line for line in said(host, "work")), what="the job was lost")
     assert time.monotonic() - began < 600
 
     site(project, host, processes={})
     project.provision()
-    assert set(units(host)) - {one for one in units(host) if one.startswith("hello@")} == set()
     project.settled()
+    until(lambda: all(one.startswith("hello@") for one in units(host)), what="a process was left behind")
     project.serve(host, {"hello": {"state": "absent"}})
     project.provision("--purge")
     assert (
@@ -271,14 +273,13 @@ def test_a_timer_runs_what_serves_never_twice_and_its_failure_is_seen(
 
     site(project, host, processes={}, timers={"tick": {**TICK, "command": "echo it is broken >&2; exit 7"}})
     project.provision()
-    until(
-        lambda: "failed" in sh(host, "systemctl is-failed hello-tick.service", ok=False),
-        what="it did not fail",
-    )
-    done = project.run("status")
-    assert "tick" in done.said and "failed" in done.said, done.said
+    failed = "systemctl is-failed hello-tick.service"
+    until(lambda: "failed" in sh(host, failed, ok=False), what="it did not fail")
     project.settled()  # that is for a person to mend, and no run of ours would
     sh(host, "systemctl stop hello-tick.timer")
+    until(lambda: "failed" in sh(host, failed, ok=False), what="it did not fail again")
+    done = project.run("status")
+    assert "the timer hello-tick failed" in done.said, done.said
     assert "hello-tick.timer" in project.run("plan").said
     project.provision()
     project.settled()

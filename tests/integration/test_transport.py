@@ -538,7 +538,7 @@ def test_a_network_without_a_route() -> None:
         timeout=60,
         env={**os.environ, "PYTHONPATH": str(Path(transport.__file__).parents[2])},
     )
-    assert isolated.stdout.startswith("HostError web: there is no route to 10.9.9.9 port 22")
+    assert isolated.stdout.startswith("Unreachable web: there is no route to 10.9.9.9 port 22")
     assert isolated.stderr == ""
 
 
