@@ -46,7 +46,7 @@ done
 for folder in "$root"/releases/* "$root"/releases/.barehost-*; do
   case $releases in *" ${folder##*/} "*) continue ;; esac
   tree=$(printf %s "$folder" | sha256sum); tree=/var/lib/barehost/trees/${tree%% *}
-  case ${folder##*/} in .barehost-*) ;; *) [ -e "$tree" ] || continue ;; esac # nobody's of ours
+  case ${folder##*/} in .barehost-*) ;; *) [ -e "$tree" ] || [ -e "$tree.new" ] || continue ;; esac # nobody's of ours
   gone "$folder" && rm -rf "$tree" "$tree.new"
 done
 for folder in "$root"/venvs/*; do

@@ -29,6 +29,7 @@ chown -hR -- "$owner" "$new"
 sync -f -- "$new"
 if [ ! -e "$path" ]; then
   (cd -- "$new" && modes)
+  mkdir -p -m 700 -- @{records} "$record" # empty as yet: from here on the folder is known to be ours, whatever ends this
   mv -T -- "$new" "$path"
 else
   cd -- "$path"

@@ -51,10 +51,14 @@ def start() -> Fork | None:
 
 
 def pays() -> bool:
-    """Whether there is a second processor, and a fork is safe: on Linux, before there are threads."""
+    """Whether there is a second processor, and a fork is safe: on Linux, where this process has one thread.
+
+    As the kernel counts them: one that Python has done with may still be ending, with a lock of OpenSSL's that nobody
+    would give back in the fork.
+    """
     return (
         sys.platform == "linux"
-        and threading.active_count() == 1
+        and len(os.listdir("/proc/self/task")) == 1
         and len(os.sched_getaffinity(0)) > 1  # unlike cpu_count, what this process may use
     )
 

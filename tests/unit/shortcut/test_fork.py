@@ -226,13 +226,13 @@ def _gone(pid: int) -> bool:
 def test_it_does_not_pay_once_there_are_threads_or_where_there_is_one_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.setattr(os, "listdir", lambda path: {"/proc/self/task": ["1"]}[path])
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     assert forking.pays()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     assert not forking.pays()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
-    monkeypatch.setattr("threading.active_count", lambda: 2)
+    monkeypatch.setattr(os, "listdir", lambda path: {"/proc/self/task": ["1", "2"]}[path])
     assert not forking.pays()
 
 
