@@ -58,7 +58,7 @@ def pays() -> bool:
     """
     return (
         sys.platform == "linux"
-        and len(os.listdir("/proc/self/task")) == 1
+        and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208, pathlib is not imported here
         and len(os.sched_getaffinity(0)) > 1  # unlike cpu_count, what this process may use
     )
 

@@ -94,7 +94,7 @@ def test_processes_are_released_with_their_site_and_stop_in_peace(
     host = clone(served(suite))
     site(project, host)
     ship(project)
-    assert units(host) == running(2)
+    until(lambda: units(host) == running(2), what="the old web process is still there")
     project.settled()
 
     sh(host, "echo 4 > /srv/hello/shared/work.job")
@@ -116,7 +116,7 @@ def test_processes_are_released_with_their_site_and_stop_in_peace(
     assert checked.code == 0, checked.said
 
     ship(project, "--process", "worker", task="restart")
-    assert units(host) == running(3)
+    until(lambda: units(host) == running(3), what="not all run again")
     assert [line.split()[1:] for line in said(host, "work")][-1] == ["up", "3", "2"]
     assert broken(project, "--process", "no", task="restart", code=3).err.count("'no'") == 1
     sh(host, "systemctl stop hello-worker.1@3")
