@@ -346,7 +346,7 @@ def test_a_procfile_names_the_processes_of_its_release(
     procfile = project.folder / "site/Procfile"
     procfile.write_text("web: gunicorn hello:app\nworker: python worker.py work\n")
     ship(project)
-    assert set(units(host)) == {"hello@2.service", "hello-worker@2.service"}
+    until(lambda: set(units(host)) == {"hello@2.service", "hello-worker@2.service"}, what="not what it names")
     project.settled()
     procfile.write_text("web: gunicorn hello:app\nother: python worker.py other\n")
     project.settled()  # provision keeps to the release that serves
