@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from booting import Clone
 from releasing import broken, edit, hello, quick, serving, ship, tidy
-from sites import CHECKOUT, Project, ask, sh, visitors
+from sites import CHECKOUT, Project, answers, ask, sh, until, visitors
 
 from deploy.staging import Image
 
@@ -120,7 +120,7 @@ def test_a_sites_template_that_nginx_takes_and_that_refuses_every_visitor_goes_b
         done = project.fails(code=7)
         assert "answered 403, expected 200" in done.said, done.said
         assert "yesterday" not in done.said, done.said
-        assert ask(host).status == 200
+        until(lambda: answers(host), what="Nginx has not read the old file again")
         assert sh(host, seen) == before
     (project.folder / "templates/nginx-site.conf.j2").unlink()
     with visitors(host) as wrong:
